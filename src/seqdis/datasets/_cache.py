@@ -1,0 +1,70 @@
+"""Prepared arrays on disk, so that slow parsing happens once per setting and machine."""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import platformdirs
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+_log = logging.getLogger(__name__)
+
+
+def cache_folder() -> Path:
+    """Folder of prepared arrays: ``SEQDIS_CACHE``, else "prepared" in the user's cache folder."""
+    given = os.environ.get("SEQDIS_CACHE")
+    return Path(given).expanduser() if given else Path(platformdirs.user_cache_dir("seqdis")) / "prepared"
+
+
+def prepared(name: str, key: str, build: Callable[[], Mapping[str, npt.NDArray[Any]]]) -> Arrays:
+    """Arrays from the cache, built and stored on a miss.
+
+    Parameters
+    ----------
+    name : str
+        Name of the data set; starts the file name.
+    key : str
+        Hash of everything the arrays depend on: settings, source checksum, version of the preparation.
+    build : callable
+        Makes the arrays. They may not hold Python objects.
+
+    Notes
+    -----
+    The file appears whole or not at all, so concurrent processes may build it twice but never read
+    half of it. A damaged file is rebuilt. If the folder cannot be written the arrays are still
+    returned and a warning is logged.
+    """
+    path = cache_folder() / f"{name}-{key}.npz"
+    if path.exists():
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return {entry: stored[entry] for entry in stored.files}
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            _log.warning("rebuilding the damaged cache file %s (%s)", path, error)
+    arrays = dict(build())
+    try:
+        _store(path, arrays)
+    except OSError as error:
+        _log.warning("prepared data of %s are not cached: cannot write %s (%s)", name, path, error)
+    return arrays
+
+
+def _store(path: Path, arrays: Arrays) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.stem}.{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            np.savez(file, **cast(Any, arrays))
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

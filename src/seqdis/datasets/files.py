@@ -1,0 +1,146 @@
+"""A data set of the user: one file with arrays (.npy, .npz) or a long table (.csv, .parquet)."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from seqdis.datasets._base import SequenceDataset
+from seqdis.datasets._splits import random_parts
+from seqdis.errors import DataError, SettingsError
+from seqdis.hyperparameters import hyper, hyperparameters, validate
+from seqdis.sequences import Sequences
+
+_ARRAYS = (".npy", ".npz")
+_TABLES = (".csv", ".csv.gz", ".parquet")
+_DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+
+
+@hyperparameters
+class UserFile(SequenceDataset):
+    """Sequences from one file, divided at random into train, valid and test.
+
+    Parameters
+    ----------
+    path : str
+        One of
+
+        - ``.npy``: array (n, time, *features); NaN means missing.
+        - ``.npz``: ``x`` like that, optionally ``mask`` (true = observed), ``lengths`` (n,) and ``times`` (n, time).
+          Every other array is a label: (n,) or (n, time).
+        - ``.csv``, ``.csv.gz``, ``.parquet``: one line per step, with the columns below; all other
+          columns are features.
+    kind : "auto", "image", "spectrogram" or "series"
+        What one step is; "auto" tells by the shape. Tables are always series.
+    id_column, time_column : str
+        Which column says the sequence, and which the order of its steps.
+    label_columns : tuple of str
+        Columns that are labels instead of features.
+    valid, test : float
+        Share of the sequences in those parts; 0 leaves a part out.
+    split_seed : int
+
+    Raises
+    ------
+    DataError
+        From `split`: no such file, damaged file, or content of another form.
+
+    Examples
+    --------
+    >>> UserFile(path="gait.npz", test=0.2).test
+    0.2
+    """
+
+    name: ClassVar[str] = "file"
+    licence: ClassVar[str] = "as stated by the owner of the file"
+    source: ClassVar[str] = "a file of the user"
+    citation: ClassVar[str] = ""
+
+    path: str = hyper(default="", identity=False)  # the fingerprint of the content identifies a run
+    kind: Literal["auto", "image", "spectrogram", "series"] = "auto"
+    id_column: str = "id"
+    time_column: str = "time"
+    label_columns: tuple[str, ...] = ()
+    valid: float = hyper(default=0.1, at_least=0, at_most=0.9)
+    test: float = hyper(default=0.1, at_least=0, at_most=0.9)
+    split_seed: int = hyper(default=0, at_least=0)
+
+    def _splits(self) -> Mapping[str, Sequences]:
+        validate(self)
+        path = Path(self.path).expanduser()
+        sequences = self._read(path)
+        shares = {"train": 1 - self.valid - self.test, "valid": self.valid, "test": self.test}
+        parts = random_parts(len(sequences), {part: share for part, share in shares.items() if share}, self.split_seed)
+        return {
+            part: replace(sequences[np.sort(rows)], name=f"{sequences.name}/{part}") for part, rows in parts.items()
+        }
+
+    def _read(self, path: Path) -> Sequences:
+        form = next((suffix for suffix in _ARRAYS + _TABLES if path.name.lower().endswith(suffix)), None)
+        if form is None:
+            raise SettingsError(
+                f"UserFile.path = '{self.path}': expected a file ending in {', '.join(_ARRAYS + _TABLES)}."
+            )
+        if not path.is_file():
+            raise DataError(f"UserFile.path: there is no file {path.absolute()}.")
+        label = path.name[: -len(form)]
+        return self._from_table(path, form, label) if form in _TABLES else self._from_arrays(path, form, label)
+
+    def _from_table(self, path: Path, form: str, label: str) -> Sequences:
+        from seqdis.inputs import from_frame
+
+        if self.kind not in ("auto", "series"):
+            raise SettingsError(f"UserFile.kind = '{self.kind}': tables such as {path.name} hold series; use 'series'.")
+        return from_frame(
+            _read_table(path, form), id=self.id_column, time=self.time_column, labels=self.label_columns, name=label
+        )
+
+    def _from_arrays(self, path: Path, form: str, label: str) -> Sequences:
+        from seqdis.inputs import as_sequences
+
+        arrays = _read_arrays(path, form)
+        if "x" not in arrays:
+            raise DataError(f"{path}: expected an array named 'x' with the sequences, found {', '.join(arrays)}.")
+        x, times = arrays.pop("x"), arrays.pop("times", None)
+        if times is not None and times.shape != x.shape[:2]:
+            raise DataError(f"{path}: 'times' has shape {times.shape}; expected {x.shape[:2]}, the first axes of x.")
+        mask, lengths = arrays.pop("mask", None), arrays.pop("lengths", None)
+        for name, values in arrays.items():
+            if values.shape not in (x.shape[:1], x.shape[:2]):
+                raise DataError(
+                    f"{path}: '{name}' has shape {values.shape}; every array beside x, mask, lengths and times is a "
+                    f"label with shape {x.shape[:1]} or {x.shape[:2]}."
+                )
+        kind = None if self.kind == "auto" else self.kind
+        sequences = as_sequences(x, mask=mask, lengths=lengths, labels=arrays, kind=kind, name=label)
+        return sequences if times is None else replace(sequences, times=times)
+
+
+def _read_arrays(path: Path, form: str) -> dict[str, npt.NDArray[Any]]:
+    try:
+        if form == ".npy":
+            return {"x": np.load(path, allow_pickle=False)}
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except _DAMAGED as error:
+        raise DataError(
+            f"{path} cannot be read ({error}). It is cut short or damaged, or holds Python objects, which are never "
+            "loaded; save plain arrays of numbers or text again."
+        ) from error
+
+
+def _read_table(path: Path, form: str) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path) if form == ".parquet" else pd.read_csv(path)
+    except ImportError as error:
+        raise DataError(f"{path}: reading Parquet needs pyarrow; `pip install 'seqdis[parquet]'`.") from error
+    except _DAMAGED as error:
+        raise DataError(f"{path} cannot be read ({error}). It is cut short or damaged; write it again.") from error

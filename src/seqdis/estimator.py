@@ -1,0 +1,367 @@
+"""`Disentangler`: hyperparameters plus `build`; everything that users call is written once, here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from sklearn.base import TransformerMixin
+from sklearn.exceptions import NotFittedError
+from torch import Tensor
+
+import seqdis
+from seqdis import entries
+from seqdis.errors import CapabilityError, DataError, RunFolderError, SettingsError
+from seqdis.factors import Factors
+from seqdis.hyperparameters import Settings, from_dict, hyper, hyperparameters, signature, to_dict, validate
+from seqdis.inputs import as_sequences, standardised
+from seqdis.nn.network import Network
+from seqdis.sequences import Array, DataSpec, Sequences
+from seqdis.training import Training
+from seqdis.training.checkpoint import RunFolder
+from seqdis.training.engine import Store
+from seqdis.training.loop import Watcher, evaluate, train
+
+ENCODE_BATCH = 256
+
+
+@hyperparameters
+class Disentangler(TransformerMixin, Settings):
+    """Base of all methods: one static code per sequence, one dynamic code per step or window.
+
+    A method declares hyperparameters and `build`. Inputs ``X`` are arrays (n, time, ...), tensors,
+    lists of ragged sequences, long data frames or `Sequences`; NaN means missing. Codes come back as
+    `Factors` of CPU tensors, observations as arrays: images in [0, 1], series in their own units.
+    """
+
+    name: ClassVar[str]
+    papers: ClassVar[tuple[str, ...]] = ()
+    has_encoder: ClassVar[bool] = True
+    probabilistic: ClassVar[bool] = True
+    variable_length: ClassVar[bool] = True
+    handles_missing: ClassVar[bool] = True
+
+    training: Training = hyper(factory=Training)
+
+    def build(self, spec: DataSpec) -> Network:
+        """The untrained network for data of this description."""
+        raise CapabilityError(f"{type(self).__name__} does not define build().")
+
+    # Fitting
+
+    def fit(
+        self,
+        X: Any,
+        y: None = None,
+        *,
+        mask: Any = None,
+        lengths: Any = None,
+        valid: Any = None,
+        out: str | Path | None = None,
+        watch: Watcher | None = None,
+        about: dict[str, Any] | None = None,
+    ) -> Self:
+        """Train from scratch on ``X``; sets ``network_``, ``spec_`` and ``history_``.
+
+        Parameters
+        ----------
+        X
+            Data, or a `SequenceDataset`, of which "train" is fitted and "valid" watched.
+        y
+            Ignored: methods here learn without labels.
+        mask, lengths
+            See `seqdis.inputs.as_sequences`.
+        valid
+            Sequences whose loss is logged beside; nothing is selected on them.
+        out
+            Run folder. The same call after a kill goes on where the last saved state was; a
+            finished run of the same settings, data and seed is loaded instead of repeated.
+        watch
+            Called with (steps done, steps in all, epoch record or None), for progress bars.
+        about
+            Extra facts for ``run.json``.
+
+        Raises
+        ------
+        SettingsError, DataError, RunFolderError
+        """
+        validate(self)
+        train_set, valid_set = self._parts(X, valid, mask, lengths)
+        self.spec_ = _fitted_spec(train_set)
+        self._check_fits(train_set)
+        self.network_ = self._fresh(self.training.seed)
+        identity = {
+            "method": entries.name_of(type(self)),
+            "settings": signature(self),
+            "data": train_set.fingerprint(),
+            "seed": self.training.seed,
+        }
+        folder = None if out is None else RunFolder(out, identity)
+        if folder is not None and folder.claim(self._description(about)):
+            folder.load_weights(self.network_)
+            self.history_ = folder.history()
+            return self
+        self.history_ = train(
+            self.network_, train_set, self.training, valid=valid_set, folder=folder, watch=watch
+        )
+        self.network_.cpu().eval()
+        if folder is not None:
+            folder.finish(self.network_, self._description(about))
+        return self
+
+    def untrained(self, seed: int = 0) -> Self:
+        """The same method with random weights on the same data description: a control."""
+        self._check_fitted()
+        copy = self.replace()
+        copy.spec_ = self.spec_
+        copy.network_ = copy._fresh(seed + 10_007).eval()
+        copy.history_ = []
+        return copy
+
+    # Codes
+
+    def encode(self, X: Any, *, mask: Any = None, lengths: Any = None) -> Factors:
+        """Posterior means of both codes. Codes of padded windows are zero.
+
+        Returns
+        -------
+        Factors
+            static (n, static_dim), dynamic (n, windows, dynamic_dim), on the CPU.
+        """
+        data = self._input(X, mask, lengths)
+        store = Store(data, self.spec_, self._device)
+        windows = -(-data.x.shape[1] // self._network.stride)
+        parts = []
+        self._network.eval()
+        with torch.inference_mode():
+            for rows in torch.arange(len(data)).split(ENCODE_BATCH):
+                parts.append(_padded(self._network.encode(store.take(rows)).mean(), windows))
+        counts = [part.lengths for part in parts if part.lengths is not None]
+        return Factors(
+            torch.cat([part.static for part in parts]).cpu().clone(),
+            torch.cat([part.dynamic for part in parts]).cpu().clone(),
+            torch.cat(counts).cpu().clone() if counts else None,
+        )
+
+    def decode(self, factors: Factors) -> Array:
+        """Mean observations of codes: (n, windows * stride, *features), in data units."""
+        self._check_fitted()
+        self._network.eval()
+        with torch.inference_mode():
+            parts = [
+                self._network.decode(factors[rows].to(self._device)).cpu()
+                for rows in (slice(i, i + ENCODE_BATCH) for i in range(0, len(factors), ENCODE_BATCH))
+            ]
+        return self._in_data_units(torch.cat(parts))
+
+    def transform(self, X: Any) -> Array:
+        """Codes as one 2-D array for pipelines: static columns, then dynamic ones, time-major."""
+        static, dynamic = self.encode(X)
+        return torch.cat([static, dynamic.flatten(1)], dim=1).numpy()
+
+    def inverse_transform(self, Z: Any) -> Array:
+        """Observations of what `transform` returned."""
+        self._check_fitted()
+        codes = torch.as_tensor(np.asarray(Z, dtype=np.float32))
+        static_dim, dynamic_dim = self._dims()
+        rest = codes.shape[1] - static_dim
+        if codes.ndim != 2 or rest <= 0 or rest % dynamic_dim:
+            raise DataError(
+                f"got {tuple(codes.shape)}; expected (n, {static_dim} + windows * {dynamic_dim}) columns from transform()."
+            )
+        return self.decode(Factors(codes[:, :static_dim], codes[:, static_dim:].unflatten(1, (-1, dynamic_dim))))
+
+    def get_feature_names_out(self, input_features: Any = None) -> Array:
+        """Names of the columns of `transform` at the length of the training data."""
+        self._check_fitted()
+        static_dim, dynamic_dim = self._dims()
+        windows = -(-self.spec_.length // self._network.stride)
+        static = [f"static{i}" for i in range(static_dim)]
+        return np.array(static + [f"dynamic{w}_{i}" for w in range(windows) for i in range(dynamic_dim)], dtype=object)
+
+    # Interventions
+
+    def reconstruct(self, X: Any, *, mask: Any = None, lengths: Any = None) -> Array:
+        """Decoded posterior means, of the shape of ``X``."""
+        data = self._input(X, mask, lengths)
+        return self.decode(self.encode(data))[:, : data.x.shape[1]]
+
+    def swap(self, static_of: Any, dynamic_of: Any) -> Array:
+        """Row by row, the static code of the first with the dynamic codes of the second."""
+        first, second = self._input(static_of), self._input(dynamic_of)
+        if len(first) != len(second):
+            raise DataError(f"swap pairs rows: got {len(first)} and {len(second)} sequences.")
+        dynamic = self.encode(second)
+        hybrid = Factors(self.encode(first).static, dynamic.dynamic, dynamic.lengths)
+        return self.decode(hybrid)[:, : second.x.shape[1]]
+
+    def sample(
+        self,
+        n: int | None = None,
+        length: int | None = None,
+        *,
+        like: Any = None,
+        keep: str | None = None,
+        mean: bool = False,
+        seed: int = 0,
+    ) -> Array:
+        """New sequences from the prior, or with one code of given sequences kept.
+
+        Parameters
+        ----------
+        n, length
+            How many, of how many steps (default: as in training). With ``like``, its own.
+        like, keep
+            ``keep="static"`` redraws the dynamics of ``like``; ``keep="dynamic"`` its static code.
+        mean
+            Decode the prior's step means along a sampled path, as published evaluations do,
+            instead of the samples.
+        """
+        self._check_fitted()
+        if (like is None) != (keep is None) or keep not in (None, "static", "dynamic"):
+            raise SettingsError(f"sample: got keep={keep!r}; give `like=` with keep='static' or keep='dynamic', or neither.")
+        kept = None if like is None else self.encode(like)
+        steps = length or (self.spec_.length if kept is None else kept.dynamic.shape[1] * self._network.stride)
+        windows = -(-steps // self._network.stride)
+        if keep == "dynamic" and kept is not None and windows != kept.dynamic.shape[1]:
+            raise SettingsError("sample: keep='dynamic' keeps the length of `like`; do not give another.")
+        generator = torch.Generator(self._device).manual_seed(seed)
+        with torch.inference_mode():
+            drawn = self._network.prior(len(kept) if kept is not None else n or 1, windows, generator, mean=mean)
+        codes = drawn.to("cpu")
+        if kept is not None and keep == "static":
+            codes = Factors(kept.static, codes.dynamic)
+        elif kept is not None:
+            codes = Factors(codes.static, kept.dynamic, kept.lengths)
+        return self.decode(codes)[:, :steps]
+
+    def score(self, X: Any, y: None = None) -> float:
+        """Negative mean training loss per sequence, in evaluation mode with fixed draws."""
+        data = self._input(X)
+        return -evaluate(self._network, Store(data, self.spec_, self._device), self.training)["total"]
+
+    # Keeping
+
+    def save(self, folder: str | Path) -> Path:
+        """Write ``run.json`` and ``weights.safetensors``; `seqdis.load` reads them."""
+        self._check_fitted()
+        target = RunFolder(folder, {"method": entries.name_of(type(self)), "settings": signature(self)})
+        if (target.path / "run.json").exists():
+            target.identity = target.read()["identity"] | target.identity
+        target.finish(self._network, self._description(None))
+        return target.path
+
+    @classmethod
+    def published(cls, dataset: str) -> Self:
+        """The authors' setting for a data set."""
+        raise SettingsError(f"{cls.__name__} knows no published setting, so none for '{dataset}'.")
+
+    # Inside
+
+    @property
+    def _network(self) -> Network:
+        self._check_fitted()
+        return self.network_
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self._network.parameters()).device
+
+    def _fresh(self, seed: int) -> Network:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return self.build(self.spec_)
+
+    def _dims(self) -> tuple[int, int]:
+        return int(getattr(self, "static_dim")), int(getattr(self, "dynamic_dim"))  # noqa: B009
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "network_"):
+            raise NotFittedError(f"this {type(self).__name__} is not fitted yet: call fit(X) or seqdis.load(folder).")
+
+    def _parts(self, X: Any, valid: Any, mask: Any, lengths: Any) -> tuple[Sequences, Sequences | None]:
+        if hasattr(X, "parts"):
+            parts = X.parts()
+            return parts["train"], parts.get("valid") if valid is None else as_sequences(valid)
+        data = as_sequences(X, mask=mask, lengths=lengths)
+        return data, None if valid is None else as_sequences(valid, kind=data.spec.kind)
+
+    def _input(self, X: Any, mask: Any = None, lengths: Any = None) -> Sequences:
+        self._check_fitted()
+        data = as_sequences(X, mask=mask, lengths=lengths, kind=None if isinstance(X, Sequences) else self.spec_.kind)
+        self._check_fits(data)
+        return data
+
+    def _check_fits(self, data: Sequences) -> None:
+        cls = type(self).__name__
+        if data.spec.shape != self.spec_.shape or data.spec.kind != self.spec_.kind:
+            raise DataError(
+                f"{data.name}: steps are {data.spec.kind} of shape {data.spec.shape}; "
+                f"this {cls} was fitted on {self.spec_.kind} of shape {self.spec_.shape}."
+            )
+        if not self.variable_length and (data.x.shape[1] != self.spec_.length or data.lengths is not None):
+            raise CapabilityError(f"{cls} needs sequences of exactly {self.spec_.length} steps.")
+        if not self.handles_missing and data.mask is not None:
+            raise CapabilityError(f"{cls} cannot use missing values: fill them in first.")
+
+    def _in_data_units(self, x: Tensor) -> Array:
+        if self.spec_.kind == "image":
+            return x.numpy()
+        return (x * torch.tensor(self.spec_.scale) + torch.tensor(self.spec_.center)).numpy()
+
+    def _description(self, about: dict[str, Any] | None) -> dict[str, Any]:
+        import msgspec
+
+        return {
+            "method": entries.name_of(type(self)),
+            "settings": to_dict(self),
+            "spec": msgspec.to_builtins(self.spec_),
+            "seed": self.training.seed,
+            "versions": {"seqdis": seqdis.__version__, "torch": torch.__version__, "numpy": np.__version__},
+            "about": about or {},
+        }
+
+
+def load(folder: str | Path) -> Disentangler:
+    """The fitted method of a run folder.
+
+    Raises
+    ------
+    RunFolderError
+        Not a run folder; unfinished, truncated or altered.
+    """
+    import msgspec
+
+    run = RunFolder(folder)
+    content = run.read()
+    try:
+        cls = entries.find("methods", content["method"])
+        if not issubclass(cls, Disentangler):
+            raise RunFolderError(f"{run.path}/run.json names {content['method']}, which is not a method.")
+        model: Disentangler = from_dict(cls, content["settings"])
+        model.spec_ = msgspec.convert(content["spec"], DataSpec)
+    except (KeyError, TypeError, SettingsError, msgspec.ValidationError) as error:
+        raise RunFolderError(f"{run.path}/run.json was altered or comes from another version: {error}") from error
+    model.network_ = model._fresh(model.training.seed).eval()
+    run.load_weights(model.network_)
+    model.history_ = run.history()
+    return model
+
+
+def _fitted_spec(data: Sequences) -> DataSpec:
+    """Series that come unscaled are standardised by what is observed in training."""
+    plain = data.spec.kind != "image" and data.spec.center == (0.0,) and data.spec.scale == (1.0,)
+    return standardised(data) if plain else data.spec
+
+
+def _padded(codes: Factors, windows: int) -> Factors:
+    """Codes of a cropped batch, with zeros up to the windows of the whole set and beyond each length."""
+    dynamic = codes.dynamic
+    if codes.lengths is not None:
+        dynamic = dynamic * codes.valid().unsqueeze(-1)
+    missing = windows - dynamic.shape[1]
+    if missing > 0:
+        dynamic = torch.nn.functional.pad(dynamic, (0, 0, 0, missing))
+    return Factors(codes.static, dynamic, codes.lengths)

@@ -1,0 +1,207 @@
+"""Trivial baselines that stand beside every score: fitted on train, selected on valid, scored on test.
+
+Two kinds. `control_codes` gives other codes, which go through the very probe that reads the model's.
+`label_controls` gives predictors of a label that need no code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
+
+from seqdis.evaluation.parts import Model, normalised
+from seqdis.evaluation.probe import Logistic, by_class, log_loss, stride_of
+from seqdis.factors import Factors
+from seqdis.sequences import Array, Sequences
+
+UNTRAINED, PCA_CODE, RAW = "untrained encoder", "PCA code", "raw features"
+PRIOR, BOOSTING, COUNTS = "class prior", "boosted raw summaries", "observation counts"
+MAX_VALUES = 4096
+
+
+def control_codes(
+    model: Model, parts: Mapping[str, Sequences], codes: Mapping[str, Factors], seed: int
+) -> dict[str, dict[str, Factors]]:
+    """Codes that any useful encoder should beat, in the shape of the model's.
+
+    Parameters
+    ----------
+    model : Model
+    parts : mapping from part name to Sequences
+        "train" must be among them.
+    codes : mapping from part name to Factors
+        The model's codes of these parts; tells how many windows it uses.
+    seed : int
+        For the randomised PCA of wide inputs.
+
+    Returns
+    -------
+    dict from control to part name to Factors
+        "untrained encoder": same network, random weights. "PCA code": principal components of whole
+        sequences (static) and of windows (dynamic), of the model's sizes. "raw features": see `RawFeatures`.
+    """
+    untrained = model.untrained()
+    raw = RawFeatures().fit(parts["train"], codes["train"].dynamic.shape[1])
+    values = {name: raw.factors(part) for name, part in parts.items()}
+    return {
+        UNTRAINED: {name: untrained.encode(part) for name, part in parts.items()},
+        PCA_CODE: _pca(values, model.static_dim, model.dynamic_dim, seed),
+        RAW: values,
+    }
+
+
+def label_controls(parts: Mapping[str, Sequences], label: str, seed: int) -> dict[str, Array]:
+    """Class probabilities on test, (n, classes), of predictors that see no code.
+
+    Parameters
+    ----------
+    parts : mapping with "train", "valid", "test"
+        Every label known; see `seqdis.evaluation.parts.with_label`. Those of test are not read.
+    label : str
+    seed : int
+
+    Returns
+    -------
+    dict from control to array
+        "class prior": the shares of the training classes, for everybody. "boosted raw summaries":
+        gradient boosting on mean, minimum, maximum, last value and count per feature. "observation
+        counts": logistic regression on how often each feature was measured, whatever it read.
+    """
+    train, valid, test = (parts[name] for name in ("train", "valid", "test"))
+    y, y_valid = train.labels[label], valid.labels[label]
+    prior = np.bincount(y) / len(y)
+    raw = RawFeatures().fit(train)
+    tables = [raw.summaries(part) for part in (train, valid, test)]
+    counts = [table[:, -raw.width_ :] for table in tables]
+    by_count = Logistic().fit(counts[0], y, counts[1], y_valid)
+    return {
+        PRIOR: np.tile(prior, (len(test), 1)),
+        BOOSTING: _boosting(tables, y, y_valid, seed),
+        COUNTS: by_count.predict_proba(counts[2]),
+    }
+
+
+@dataclass
+class RawFeatures:
+    """The observations themselves as features.
+
+    Series are standardised per feature by the observed values of train; images and spectrograms as
+    networks see them, images averaged over blocks of pixels until a sequence has at most
+    ``max_values`` values. Missing and padded values are zero, which is the mean for series.
+    """
+
+    max_values: int = MAX_VALUES
+
+    def fit(self, train: Sequences, windows: int | None = None) -> Self:
+        """Learn scales, sizes and, from the number of window codes, the stride."""
+        self.time_ = train.x.shape[1]
+        self.stride_ = stride_of(self.time_, windows or self.time_)
+        self.spec_ = train.spec
+        if train.spec.kind == "series":
+            observed = train.observed()
+            count = np.maximum(observed.sum((0, 1)), 1)
+            center = train.x.sum((0, 1), where=observed, dtype=float) / count
+            spread = np.sqrt(np.square(train.x - center).sum((0, 1), where=observed) / count)
+            self.spec_ = replace(train.spec, center=tuple(center), scale=tuple(np.where(spread > 0, spread, 1.0)))
+        self.width_ = self.values(train[:1]).shape[2]
+        return self
+
+    def values(self, part: Sequences) -> Array:
+        """(n, time, width) float32, zero where missing or padded."""
+        observed = part.observed()
+        if part.spec.kind == "image":
+            frames = self._pooled(part)
+        else:
+            frames = normalised(part.x.astype(np.float32), self.spec_)
+        return frames * (observed if observed.ndim == 3 else observed[..., None])
+
+    def summaries(self, part: Sequences) -> Array:
+        """(n, 5 * width): mean, minimum, maximum, last value and count of what was observed.
+
+        NaN where a feature was never observed; a count is zero then.
+        """
+        values = self.values(part)
+        observed = part.observed()
+        seen = np.broadcast_to(observed if observed.ndim == 3 else observed[..., None], values.shape)
+        count = seen.sum(1)
+        last = values.shape[1] - 1 - seen[:, ::-1].argmax(1)
+        tables = (
+            values.sum(1) / np.maximum(count, 1),
+            np.where(seen, values, np.inf).min(1),
+            np.where(seen, values, -np.inf).max(1),
+            np.take_along_axis(values, last[:, None], 1)[:, 0],
+        )
+        return np.concatenate([*(np.where(count > 0, table, np.nan) for table in tables), count], 1)
+
+    def factors(self, part: Sequences) -> Factors:
+        """Raw values where codes are expected: whole sequences as static code, windows as dynamic one."""
+        values = torch.from_numpy(self.values(part))
+        n, steps, width = values.shape
+        windows = -(-steps // self.stride_)
+        filled = torch.zeros(n, windows * self.stride_, width)
+        filled[:, :steps] = values
+        whole = torch.zeros(n, self.time_, width)  # parts of another length than train are cut or filled up
+        whole[:, : min(steps, self.time_)] = values[:, : self.time_]
+        lengths = None
+        if part.lengths is not None:
+            lengths = -(-torch.from_numpy(np.asarray(part.lengths, dtype=np.int64)) // self.stride_)
+        return Factors(whole.flatten(1), filled.reshape(n, windows, -1), lengths)
+
+    def _pooled(self, part: Sequences) -> Array:
+        n, time, channels, height, width = part.x.shape
+        block = 1
+        while time * channels * _blocks(height, block) * _blocks(width, block) > self.max_values:
+            if block >= max(height, width):
+                break
+            block *= 2
+        size = (_blocks(height, block), _blocks(width, block))
+        pooled = np.empty((n, time, channels * size[0] * size[1]), dtype=np.float32)
+        for start in range(0, n, 256):  # stored bytes become floats a few sequences at a time
+            frames = torch.from_numpy(part.x[start : start + 256]).flatten(0, 1).float()
+            small = adaptive_avg_pool2d(frames, size).numpy()
+            pooled[start : start + 256] = normalised(small, self.spec_).reshape(-1, time, pooled.shape[2])
+        return pooled
+
+
+def _blocks(pixels: int, block: int) -> int:
+    return max(1, pixels // block)
+
+
+def _pca(values: Mapping[str, Factors], static_dim: int, dynamic_dim: int, seed: int) -> dict[str, Factors]:
+    train = values["train"]
+    static = _components(train.static, static_dim, seed)
+    dynamic = _components(train.dynamic[train.valid()], dynamic_dim, seed)
+    return {
+        name: Factors(
+            static(raw.static),
+            dynamic(raw.dynamic.flatten(0, 1)).reshape(*raw.dynamic.shape[:2], -1) * raw.valid()[..., None],
+            raw.lengths,
+        )
+        for name, raw in values.items()
+    }
+
+
+def _components(rows: Tensor, size: int, seed: int) -> Callable[[Tensor], Tensor]:
+    from sklearn.decomposition import PCA
+
+    pca = PCA(n_components=min(size, *rows.shape), random_state=seed).fit(rows.numpy())
+    return lambda values: torch.from_numpy(pca.transform(values.numpy()).astype(np.float32))
+
+
+def _boosting(tables: Sequence[Array], y: Array, y_valid: Array, seed: int) -> Array:
+    """Probabilities on the third table; the number of rounds is the one of least validation loss."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    model = HistGradientBoostingClassifier(
+        learning_rate=0.05, max_iter=200, max_leaf_nodes=15, early_stopping=False, random_state=seed
+    ).fit(tables[0], y)
+    losses = [log_loss(y_valid, by_class(p, model.classes_)) for p in model.staged_predict_proba(tables[1])]
+    stages = islice(model.staged_predict_proba(tables[2]), int(np.argmin(losses)), None)
+    return by_class(next(stages), model.classes_)

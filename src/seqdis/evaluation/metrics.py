@@ -1,0 +1,123 @@
+"""Scores as pure functions: arrays in, numbers out. What scikit-learn has is taken from scikit-learn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from seqdis.errors import DataError
+from seqdis.sequences import Array
+
+Metric = Callable[[Array, Array], float]
+"""``metric(labels, probabilities)``: labels (n,) of int, probabilities (n, classes)."""
+
+
+def accuracy(labels: Array, probabilities: Array) -> float:
+    """Share of sequences whose most probable class is the true one, in [0, 1].
+
+    Parameters
+    ----------
+    labels : array of int, (n,)
+    probabilities : array, (n, classes)
+        A label without a column (a class never seen in training) counts as an error.
+    """
+    from sklearn.metrics import accuracy_score
+
+    return float(accuracy_score(labels, probabilities.argmax(1)))
+
+
+def auroc(labels: Array, probabilities: Array) -> float:
+    """Area under the ROC curve of class 1 against class 0; 0.5 for a constant.
+
+    Parameters
+    ----------
+    labels : array of 0 and 1, (n,)
+    probabilities : array, (n, 2)
+
+    Raises
+    ------
+    DataError
+        Only one class is present, for which the area is not defined.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(_binary(labels), probabilities[:, 1]))
+
+
+def average_precision(labels: Array, probabilities: Array) -> float:
+    """Average precision of class 1 (the papers' "AUPRC"); the share of class 1 for a constant.
+
+    Not the trapezoidal area under the precision-recall curve, which is optimistic.
+    Parameters and errors as in `auroc`.
+    """
+    from sklearn.metrics import average_precision_score
+
+    return float(average_precision_score(_binary(labels), probabilities[:, 1]))
+
+
+def leakage_gap(intended: Array | float, unintended: Array | float) -> Array:
+    """Accuracy reading a code's own kind of factor minus accuracy reading the other kind from it.
+
+    Signed: negative where the code tells more of the other kind. High is good.
+
+    Parameters
+    ----------
+    intended, unintended : array or float
+        Accuracies in [0, 1], paired by repetition.
+    """
+    return np.asarray(intended, dtype=float) - np.asarray(unintended, dtype=float)
+
+
+def squared_error(truth: Array, produced: Array, valid: Array | None = None) -> Array:
+    """Mean squared error per value, one number per sequence: (n,).
+
+    Parameters
+    ----------
+    truth, produced : array, (n, time, *features)
+    valid : array of bool, (n, time) or shaped like truth, or None
+        Steps or single values that count, at least one per sequence; None: all.
+    """
+    if truth.shape != produced.shape:
+        raise DataError(
+            f"squared_error: truth has shape {truth.shape}, produced {produced.shape}; expected equal ones."
+        )
+    axes = tuple(range(1, truth.ndim))
+    squares = np.square(produced.astype(np.float64) - truth)
+    if valid is None:
+        return squares.mean(axes)
+    counted = valid.reshape(*valid.shape, *(1,) * (truth.ndim - valid.ndim))
+    return squares.mean(axes, where=counted)
+
+
+def bootstrap(
+    score: Callable[[Array], float], n: int, *, resamples: int, seed: int, strata: Array | None = None
+) -> Array:
+    """``score(rows)`` on rows drawn with replacement: what another test part of this size might give.
+
+    Parameters
+    ----------
+    score : callable
+        From row numbers, (n,) of int, to a number.
+    n : int
+        Rows in the test part.
+    resamples, seed : int
+        Equal seeds draw equal rows, so that differences of two scores can be taken pairwise.
+    strata : array, (n,), or None
+        Rows are redrawn within each of its values, which keeps every class present.
+
+    Returns
+    -------
+    array, (resamples,)
+    """
+    generator = np.random.default_rng(seed)
+    groups = [np.arange(n)] if strata is None else [np.flatnonzero(strata == value) for value in np.unique(strata)]
+    draws = (np.concatenate([generator.choice(group, len(group)) for group in groups]) for _ in range(resamples))
+    return np.array([score(rows) for rows in draws])
+
+
+def _binary(labels: Array) -> Array:
+    found = set(np.unique(labels).tolist())
+    if found != {0, 1}:
+        raise DataError(f"labels hold the classes {sorted(found)}; expected both 0 and 1.")
+    return labels

@@ -1,0 +1,285 @@
+"""Probes: small classifiers that read a factor from frozen codes.
+
+`LinearProbe` is the corrected form. `RecurrentHead` and `StaticHead` are the heads of the DBSE and
+GLR papers, here on posterior means encoded once and with the mask kept, where the authors feed
+fresh samples at every pass, at test time too, and drop the mask.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from seqdis.errors import DataError
+from seqdis.factors import Factors
+from seqdis.sequences import Array, Sequences
+
+Read = Literal["static", "dynamic", "static + dynamic"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Codes:
+    """Codes of one part as probes take them.
+
+    Parameters
+    ----------
+    factors : Factors
+    last : Tensor of int64, (n,)
+        Index of each sequence's last **full** window: ``length // stride - 1`` (a partly filled one
+        is passed over, as in the authors' code).
+    """
+
+    factors: Factors
+    last: Tensor
+
+    @classmethod
+    def of(cls, factors: Factors, part: Sequences) -> Self:
+        """Codes of ``part``.
+
+        Raises
+        ------
+        DataError
+            A code is not finite.
+        """
+        for name, code in (("static", factors.static), ("dynamic", factors.dynamic)):
+            if not torch.isfinite(code).all():
+                raise DataError(f"{part.name}: the {name} code holds NaN or infinity. Did training diverge?")
+        windows, steps = factors.dynamic.shape[1], part.x.shape[1]
+        stride = stride_of(steps, windows)
+        lengths = np.full(len(part), steps) if part.lengths is None else np.asarray(part.lengths)
+        last = torch.from_numpy(np.clip(lengths // stride - 1, 0, windows - 1).astype(np.int64))
+        return cls(factors=factors, last=last)
+
+    def table(self, read: Read) -> Array:
+        """One row per sequence: the static code, a summary of the dynamic one, or both."""
+        static, dynamic = self.factors.static, summary(self.factors)
+        tables = {"static": static, "dynamic": dynamic, "static + dynamic": torch.cat([static, dynamic], 1)}
+        return tables[read].numpy()
+
+
+def stride_of(steps: int, windows: int) -> int:
+    """Steps that one window code covers (the last window may be shorter)."""
+    return -(-steps // windows)
+
+
+def summary(factors: Factors) -> Tensor:
+    """Mean, standard deviation and last value of the dynamic code over real windows: (n, 3 * dynamic)."""
+    valid = factors.valid()
+    weight = valid.unsqueeze(-1).to(factors.dynamic.dtype)
+    mean = factors.dynamic_mean()
+    variance = ((factors.dynamic - mean[:, None]).square() * weight).sum(1) / weight.sum(1)
+    last = factors.dynamic[torch.arange(len(factors)), valid.sum(1) - 1]
+    return torch.cat([mean, variance.sqrt(), last], 1)
+
+
+class Probe(ABC):
+    """Fitted on the codes of train, selected on those of valid, asked about those of test."""
+
+    @abstractmethod
+    def fit(self, train: Codes, train_labels: Array, valid: Codes, valid_labels: Array) -> Self:
+        """Learn to read labels, (n,) of int >= 0, from codes."""
+
+    @abstractmethod
+    def predict_proba(self, codes: Codes) -> Array:
+        """(n, classes): column k belongs to class k."""
+
+
+class Logistic:
+    """Logistic regression on a table: inputs standardised on train, strength chosen on valid.
+
+    Parameters
+    ----------
+    strengths : tuple of float
+        Inverse regularisation strengths ``C``; the one of least validation log-loss stays.
+    """
+
+    def __init__(self, strengths: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)) -> None:
+        self.strengths = strengths
+
+    def fit(self, train: Array, train_labels: Array, valid: Array, valid_labels: Array) -> Self:
+        """Tables are (n, columns); labels (n,) of int >= 0."""
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        if len(np.unique(train_labels)) < 2:
+            raise DataError(f"all {len(train_labels)} training labels are the same; a probe needs two classes.")
+        best = np.inf
+        for strength in self.strengths:
+            model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=2000))
+            model.fit(train, train_labels)
+            loss = log_loss(valid_labels, by_class(model.predict_proba(valid), model.classes_))
+            if loss < best:
+                best, self.model_, self.strength_ = loss, model, strength
+        return self
+
+    def predict_proba(self, table: Array) -> Array:
+        """(n, classes): column k belongs to class k."""
+        return by_class(self.model_.predict_proba(table), self.model_.classes_)
+
+
+@dataclass(kw_only=True)
+class LinearProbe(Probe):
+    """Logistic regression on one code or both: how much of a factor lies open in them."""
+
+    read: Read
+    logistic: Logistic = field(default_factory=Logistic)
+
+    def fit(self, train: Codes, train_labels: Array, valid: Codes, valid_labels: Array) -> Self:
+        """See `Probe`."""
+        self.logistic.fit(train.table(self.read), train_labels, valid.table(self.read), valid_labels)
+        return self
+
+    def predict_proba(self, codes: Codes) -> Array:
+        """See `Probe`."""
+        return self.logistic.predict_proba(codes.table(self.read))
+
+
+@dataclass(kw_only=True)
+class RecurrentHead(Probe):
+    """Published head for in-hospital mortality: LSTM over window codes, then the static code joins.
+
+    Binary cross-entropy, Adam, gradient norm clipped, no class weights, last epoch (DBSE paper,
+    Sec. 5.4 and released code). Two classes only.
+    """
+
+    seed: int
+    epochs: int = 41
+    hidden: int = 32
+    batch_size: int = 30
+    lr: float = 1e-3
+    clip: float = 1.0
+
+    def fit(self, train: Codes, train_labels: Array, valid: Codes, valid_labels: Array) -> Self:
+        """See `Probe`; valid is not used, as the last epoch is kept."""
+        if set(np.unique(train_labels).tolist()) != {0, 1}:
+            raise DataError(f"RecurrentHead reads classes 0 and 1; got {np.unique(train_labels).tolist()}.")
+        targets = torch.from_numpy(train_labels).to(torch.float32)
+        with _seeded(self.seed):
+            factors = train.factors
+            self.net_ = _RecurrentNet(factors.static.shape[1], factors.dynamic.shape[2], self.hidden)
+            optimiser = torch.optim.Adam(self.net_.parameters(), lr=self.lr)
+            inputs = _recurrent_inputs(train)
+            for _ in range(self.epochs):
+                _one_pass(
+                    self.net_, optimiser, inputs, targets, nn.BCEWithLogitsLoss(), self.batch_size, clip=self.clip
+                )
+        return self
+
+    def predict_proba(self, codes: Codes) -> Array:
+        """See `Probe`."""
+        self.net_.eval()
+        with torch.inference_mode():
+            positive = torch.sigmoid(self.net_(*_recurrent_inputs(codes))).double()
+        return torch.stack([1 - positive, positive], 1).numpy()
+
+
+@dataclass(kw_only=True)
+class StaticHead(Probe):
+    """Published head for static patterns: ``Linear(static, K) ReLU Linear(K, K)`` on the static code.
+
+    Cross-entropy, Adam, best validation loss (DBSE paper, Sec. 5.4; GLR, released code). An epoch
+    is ``passes`` passes: there with fresh code samples each, here over the same means, so that the
+    number of updates agrees.
+    """
+
+    seed: int
+    epochs: int = 41
+    passes: int = 5
+    batch_size: int = 30
+    lr: float = 1e-3
+
+    def fit(self, train: Codes, train_labels: Array, valid: Codes, valid_labels: Array) -> Self:
+        """See `Probe`."""
+        static, targets = train.factors.static, torch.from_numpy(train_labels)
+        classes = int(train_labels.max()) + 1
+        best = np.inf
+        with _seeded(self.seed):
+            net = nn.Sequential(nn.Linear(static.shape[1], classes), nn.ReLU(), nn.Linear(classes, classes))
+            optimiser = torch.optim.Adam(net.parameters(), lr=self.lr)
+            for _ in range(self.epochs):
+                for _ in range(self.passes):
+                    _one_pass(net, optimiser, (static,), targets, nn.CrossEntropyLoss(), self.batch_size)
+                loss = log_loss(valid_labels, _class_probabilities(net, valid))
+                if loss < best:
+                    best, self.net_ = loss, copy.deepcopy(net)
+        return self
+
+    def predict_proba(self, codes: Codes) -> Array:
+        """See `Probe`."""
+        return _class_probabilities(self.net_, codes)
+
+
+def by_class(probabilities: Array, classes: Array) -> Array:
+    """Columns moved to the places of their class numbers; zero for classes never seen."""
+    wide = np.zeros((len(probabilities), int(classes.max()) + 1))
+    wide[:, classes.astype(int)] = probabilities
+    return wide
+
+
+def log_loss(labels: Array, probabilities: Array) -> float:
+    """Mean negative log-probability of the true class; scikit-learn's, but classes may be unseen."""
+    seen = labels < probabilities.shape[1]
+    of_truth = np.where(seen, probabilities[np.arange(len(labels)), np.where(seen, labels, 0)], 0.0)
+    return float(-np.log(np.maximum(of_truth, 1e-15)).mean())
+
+
+class _RecurrentNet(nn.Module):
+    def __init__(self, static_dim: int, dynamic_dim: int, hidden: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(dynamic_dim, hidden, batch_first=True)
+        self.out = nn.Sequential(nn.Linear(hidden + static_dim, 16), nn.ReLU(), nn.Dropout(0.5), nn.Linear(16, 1))
+
+    def forward(self, static: Tensor, dynamic: Tensor, last: Tensor) -> Tensor:
+        states = self.lstm(dynamic)[0]
+        state = states[torch.arange(len(states)), last]
+        return self.out(torch.cat([state, static], 1)).squeeze(1)
+
+
+def _recurrent_inputs(codes: Codes) -> tuple[Tensor, Tensor, Tensor]:
+    return codes.factors.static, codes.factors.dynamic, codes.last
+
+
+def _class_probabilities(net: nn.Module, codes: Codes) -> Array:
+    with torch.inference_mode():
+        return torch.softmax(net(codes.factors.static), 1).double().numpy()
+
+
+def _one_pass(
+    net: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    inputs: tuple[Tensor, ...],
+    targets: Tensor,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    batch_size: int,
+    clip: float | None = None,
+) -> None:
+    net.train()
+    for rows in torch.randperm(len(targets)).split(batch_size):
+        optimiser.zero_grad()
+        loss(net(*(values[rows] for values in inputs)), targets[rows]).backward()
+        if clip is not None:
+            nn.utils.clip_grad_norm_(net.parameters(), clip)
+        optimiser.step()
+
+
+class _seeded:
+    """Torch's generator seeded inside the block and restored after it: layers and dropout take no generator."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def __enter__(self) -> None:
+        self.fork: Any = torch.random.fork_rng(devices=[])
+        self.fork.__enter__()
+        torch.manual_seed(self.seed)
+
+    def __exit__(self, *error: object) -> None:
+        self.fork.__exit__(*error)

@@ -1,0 +1,152 @@
+"""`Score` and `Report`: tidy rows with spread, role and provenance. What every protocol returns."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from seqdis.errors import DataError
+
+Role = Literal["model", "control", "published"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """One number and what it is.
+
+    Parameters
+    ----------
+    method : str
+        "DBSE", or the control's name ("majority class", "PCA code", ...).
+    dataset, protocol, metric : str
+    factor : str
+        Which factor or code is read ("icu_unit from static"); empty if there is one only.
+    value : float
+    spread : float or None
+        Standard deviation over ``n`` values; None for a single one.
+    n : int
+        How many values ``value`` averages.
+    over : str
+        What the values differ in: "heads", "splits", "training seeds", ... The two kinds of
+        spread, over sampling and over training, are never merged.
+    seed : int or None
+        Training seed of the model, where one model is meant.
+    role : "model", "control" or "published"
+    form : "published", "corrected" or ""
+        Whether the protocol ran as printed or with its known defects mended.
+    better : "higher", "lower" or ""
+        Which direction is good; empty where chance is the target.
+    source : str
+        For published numbers: paper and table.
+    """
+
+    method: str
+    dataset: str
+    protocol: str
+    metric: str
+    value: float
+    factor: str = ""
+    spread: float | None = None
+    n: int = 1
+    over: str = ""
+    seed: int | None = None
+    role: Role = "model"
+    form: str = ""
+    better: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Rows of scores with the settings and the provenance under which they were measured."""
+
+    scores: tuple[Score, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Score]:
+        return iter(self.scores)
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __add__(self, other: Report) -> Report:
+        return Report(
+            scores=self.scores + other.scores,
+            settings={**self.settings, **other.settings},
+            provenance={**self.provenance, **other.provenance},
+        )
+
+    def find(self, **wanted: Any) -> tuple[Score, ...]:
+        """Scores whose fields equal those given, such as ``find(role="model", metric="AUROC")``."""
+        return tuple(s for s in self.scores if all(getattr(s, name) == value for name, value in wanted.items()))
+
+    def save(self, path: str | Path) -> Path:
+        """Write as JSON, whole or not at all."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(path.name + ".partial")
+        partial.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=1))
+        os.replace(partial, path)
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> Report:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        DataError
+            The file is missing, truncated or not a report.
+        """
+        try:
+            return msgspec.json.decode(Path(path).read_bytes(), type=cls)
+        except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
+            raise DataError(f"{path} is not a readable report: {error}.") from error
+
+
+def provenance(fingerprints: Mapping[str, str], extra: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Versions, hardware, threads and data fingerprints of this process."""
+    import torch
+
+    return {
+        "versions": {name: version(name) for name in ("torch", "numpy", "scikit-learn")}
+        | {"python": platform.python_version(), "seqdis": _own_version()},
+        "hardware": {
+            "processor": _processor(),
+            "threads": torch.get_num_threads(),
+            "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
+        },
+        "data": dict(fingerprints),
+        **(extra or {}),
+    }
+
+
+def merge(reports: Sequence[Report]) -> Report:
+    """All rows of several reports, in order."""
+    total = Report(scores=())
+    for report in reports:
+        total = total + report
+    return total
+
+
+def _own_version() -> str:
+    from seqdis import __version__
+
+    return __version__
+
+
+def _processor() -> str:
+    if sys.platform == "linux":
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

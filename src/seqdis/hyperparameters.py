@@ -1,0 +1,194 @@
+"""One declaration: a dataclass whose fields are parameters, flags, JSON, tuning space and identity.
+
+A class decorated with :func:`hyperparameters` is a keyword-only dataclass on scikit-learn's
+``BaseEstimator``. Its constructor stores and does nothing else; :func:`validate` checks.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Self, TypeVar, dataclass_transform
+
+import msgspec
+from sklearn.base import BaseEstimator
+
+from seqdis.errors import SettingsError, unknown_name
+
+T = TypeVar("T")
+S = TypeVar("S", bound="Settings")
+
+
+def hyper(
+    default: Any = dataclasses.MISSING,
+    *,
+    factory: Any = dataclasses.MISSING,
+    low: float | None = None,
+    high: float | None = None,
+    log: bool = False,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    identity: bool = True,
+) -> Any:
+    """Declare one hyperparameter.
+
+    Parameters
+    ----------
+    default, factory
+        Default value, or a function without arguments that makes it.
+    low, high, log
+        Range that tuning searches, and whether on a logarithmic scale. Not a validity check.
+    at_least, above, at_most
+        What :func:`validate` accepts.
+    identity
+        False for what cannot change a result (devices, logging): stays out of the signature.
+    """
+    metadata = {
+        "low": low,
+        "high": high,
+        "log": log,
+        "at_least": at_least,
+        "above": above,
+        "at_most": at_most,
+        "identity": identity,
+    }
+    if factory is not dataclasses.MISSING:
+        return dataclasses.field(default_factory=factory, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass_transform(kw_only_default=True, field_specifiers=(hyper, dataclasses.field))
+def hyperparameters(cls: type[T]) -> type[T]:
+    """Turn a class into a keyword-only dataclass with value equality."""
+    return dataclasses.dataclass(kw_only=True)(cls)
+
+
+class Settings(BaseEstimator):
+    """Base of everything that is declared with :func:`hyperparameters`.
+
+    Inherits ``get_params``, nested ``set_params`` and ``clone`` from scikit-learn.
+    """
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some hyperparameters changed; ``training__lr=1e-3`` reaches nested ones."""
+        from sklearn.base import clone
+
+        copy: Self = clone(self)
+        copy.set_params(**changes)
+        return copy
+
+
+def to_dict(settings: Settings) -> dict[str, Any]:
+    """Hyperparameters as JSON-ready builtins, nested settings as nested dictionaries."""
+
+    def plain(value: Any) -> Any:
+        return to_dict(value) if isinstance(value, Settings) else msgspec.to_builtins(value)
+
+    return {f.name: plain(getattr(settings, f.name)) for f in dataclasses.fields(_as_data(settings))}
+
+
+def from_dict(cls: type[S], data: Mapping[str, Any]) -> S:
+    """Rebuild settings from :func:`to_dict`.
+
+    Raises
+    ------
+    SettingsError
+        Unknown names (with a suggestion) or values of the wrong type, named by their path.
+    """
+    _refuse_unknown(cls, data, cls.__name__)
+    try:
+        return msgspec.convert(data, cls)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{cls.__name__}: {_readable(str(error))}") from error
+
+
+def validate(settings: Settings) -> None:
+    """Check types and bounds of all fields, nested ones too.
+
+    Raises
+    ------
+    SettingsError
+        Names the field, the value given and what is accepted.
+    """
+    name = type(settings).__name__
+    try:
+        msgspec.convert(to_dict(settings), type(settings))
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{name}: {_readable(str(error))}") from error
+    _check_bounds(settings, name)
+
+
+def signature(settings: Settings) -> str:
+    """Hash of class name and identity fields: equal signature, data and seed mean the same run."""
+    text = json.dumps([type(settings).__name__, _identity(settings)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def fields_of(cls: type[Any]) -> tuple[dataclasses.Field[Any], ...]:
+    """The declared hyperparameters of a settings class."""
+    return dataclasses.fields(cls)
+
+
+def _identity(settings: Settings) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    for field in dataclasses.fields(_as_data(settings)):
+        if field.metadata.get("identity", True):
+            value = getattr(settings, field.name)
+            kept[field.name] = _identity(value) if isinstance(value, Settings) else msgspec.to_builtins(value)
+    return kept
+
+
+def _check_bounds(settings: Settings, path: str) -> None:
+    tests: tuple[tuple[str, str, Callable[[Any, Any], bool]], ...] = (
+        ("at_least", "at least", lambda value, bound: value >= bound),
+        ("above", "above", lambda value, bound: value > bound),
+        ("at_most", "at most", lambda value, bound: value <= bound),
+    )
+    for field in dataclasses.fields(_as_data(settings)):
+        value = getattr(settings, field.name)
+        if isinstance(value, Settings):
+            _check_bounds(value, f"{path}.{field.name}")
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise SettingsError(f"{path}.{field.name} = {value}: expected a finite number.")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            for key, words, holds in tests:
+                bound = field.metadata.get(key)
+                if bound is not None and not holds(value, bound):
+                    raise SettingsError(f"{path}.{field.name} = {value!r}: expected a value {words} {bound}.")
+
+
+def _refuse_unknown(cls: type[Any], data: Mapping[str, Any], path: str) -> None:
+    if not isinstance(data, Mapping):
+        raise SettingsError(f"{path}: expected an object with named settings, got {type(data).__name__}.")
+    hints = _nested_types(cls)
+    known = {f.name for f in dataclasses.fields(cls)}
+    for key, value in data.items():
+        if key not in known:
+            raise SettingsError(f"{path}: {unknown_name('setting', key, known)}")
+        if key in hints:
+            _refuse_unknown(hints[key], value, f"{path}.{key}")
+
+
+def _nested_types(cls: type[Any]) -> dict[str, type[Settings]]:
+    import typing
+
+    hints = typing.get_type_hints(cls)
+    return {name: kind for name, kind in hints.items() if isinstance(kind, type) and issubclass(kind, Settings)}
+
+
+def _readable(message: str) -> str:
+    """'Expected `int`, got `str` - at `$.training.lr`' -> 'training.lr: expected `int`, got `str`.'"""
+    what, _, where = message.partition(" - at ")
+    path = where.strip("`").removeprefix("$.")
+    what = what[:1].lower() + what[1:]
+    return f"{path}: {what}." if path else f"{what}."
+
+
+def _as_data(settings: Settings) -> Any:
+    if not dataclasses.is_dataclass(settings):
+        raise SettingsError(f"{type(settings).__name__} is not decorated with @hyperparameters.")
+    return settings

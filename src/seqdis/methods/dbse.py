@@ -1,0 +1,419 @@
+"""DBSE: the static code from a single sequence element, subtracted from the rest."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal, Self
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from seqdis.errors import SettingsError, unknown_name
+from seqdis.estimator import Disentangler
+from seqdis.factors import Gaussian, Posterior
+from seqdis.hyperparameters import hyper, hyperparameters
+from seqdis.losses import LossTerms, gaussian_nll, kl_gaussian, kl_standard
+from seqdis.nn.network import Progress
+from seqdis.nn.sequence_vae import Features, Observation, SequenceVAE, build_body, frames_present, join
+from seqdis.sequences import Batch, DataSpec
+from seqdis.training.settings import Training
+
+Anchor = int | Literal["first", "middle", "last", "random_per_run", "random_per_batch"]
+
+
+@hyperparameters
+class DBSE(Disentangler):
+    """Sequential disentanglement by extracting static information from a single element.
+
+    One element, the anchor, is all that the static posterior sees. Its features are subtracted from
+    those of the other elements before the dynamic posterior reads them; its own slot is filled with
+    noise. The loss is a beta-VAE bound whose reconstruction is split into the anchor and the rest.
+
+    Parameters
+    ----------
+    static_dim, dynamic_dim
+        Sizes of the two codes.
+    anchor
+        Which element is the anchor: "first", "middle", "last", an index from 0, one random index
+        "random_per_run", or a new one "random_per_batch" (leaks, as the paper shows; the first
+        element is used at encoding). In ragged sequences "middle" and "last" follow each length.
+    subtract
+        Subtract the anchor's features from the others'; False is the ablation "w/o sub".
+    anchor_loss
+        Reconstruct the anchor with weight of its own; False is the ablation "w/o loss".
+    anchor_fill
+        What stands in the anchor's slot while training. Encoding always uses zeros, the noise's
+        mean, so that codes are deterministic.
+    causal
+        Dynamic posteriors of frames see no later frame. Windows of series never see each other.
+    loss
+        "paper": Eq. 6, the anchor element apart from the rest, masked. "reference": as released,
+        see Notes.
+    sequence_weight, anchor_weight, static_weight, dynamic_weight
+        Weights of the four terms. In the paper's letters: 1, alpha, beta, beta.
+    anchor_twice
+        "reference" only: the sequence term counts the anchor too (released for Sprites, not MUG).
+    kl_cycle
+        Length in epochs of a cosine cycle of both KL weights, from 0 to 1 at its middle; 0: none.
+    hidden_dim
+        Width H of the prior and of the static head.
+    feature_dim
+        Width of an element's features.
+    filters
+        Images: channels of the first convolution.
+    window
+        Series: steps per element. (Frames are elements by themselves.)
+    copies
+        Series: Monte-Carlo copies of every sequence in the loss. The encoder runs once for all.
+    scale_floor
+        Series: smallest predicted scale, in standard deviations of the feature.
+    decoder_noise
+        Series: normal noise as input of the decoder's LSTM while training (as released).
+    spectrogram_encoder
+        Spectrograms: "element" sees one frame at a time, "recurrent" the whole segment (as released).
+    training
+        The optimiser's settings.
+
+    Notes
+    -----
+    Paper Eq. 4 to 6 with ``f`` for features: ``q(s | x_i)`` from ``f_i``; ``q(d_t | x)`` from
+    ``f_t - f_i``; prior ``p(d_t | d_<t)`` teacher-forced on posterior samples. Departures of the
+    authors' code from the paper, kept by ``loss="reference"`` and the "reference" presets:
+
+    * series: no subtraction; the anchor term is the likelihood of the window's first step without
+      a mask; both terms average over all entries, missing and padded ones counted as zero; padded
+      windows take part in the dynamic KL; no scale floor; noise into the decoder.
+    * spectrograms: the anchor term is the whole segment decoded with ``d = 0``.
+    * images: the sequence term counts the anchor again (``anchor_twice``).
+
+    Not reproduced: the static KL of MUG that a cumulative product switches off, batch losses with
+    anchor decoded a second time (same value), selection on test data.
+
+    References
+    ----------
+    Berman, Naiman, Arbiv, Fadlon, Azencot. Sequential Disentanglement by Extracting Static
+    Information From A Single Sequence Element. ICML 2024, PMLR 235:3539-3564.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from seqdis.methods import DBSE
+    >>> from seqdis.training import Training
+    >>> x = np.random.default_rng(0).normal(size=(16, 12, 3))
+    >>> static, dynamic = DBSE(static_dim=4, dynamic_dim=4, training=Training(max_epochs=1)).fit(x).encode(x)
+    >>> tuple(static.shape), tuple(dynamic.shape)
+    ((16, 4), (16, 3, 4))
+    """
+
+    name = "dbse"
+    papers = ("Berman2024DBSE",)
+
+    static_dim: int = hyper(16, low=4, high=256, log=True, at_least=1)
+    dynamic_dim: int = hyper(16, low=4, high=256, log=True, at_least=1)
+    anchor: Anchor = "first"
+    subtract: bool = True
+    anchor_loss: bool = True
+    anchor_fill: Literal["noise", "zeros"] = "noise"
+    causal: bool = False
+    loss: Literal["paper", "reference"] = "paper"
+    sequence_weight: float = hyper(1.0, at_least=0)
+    anchor_weight: float = hyper(0.2, low=0.01, high=1.0, at_least=0)
+    static_weight: float = hyper(0.2, low=1e-3, high=10.0, log=True, at_least=0)
+    dynamic_weight: float = hyper(0.2, low=1e-3, high=10.0, log=True, at_least=0)
+    anchor_twice: bool = False
+    kl_cycle: int = hyper(0, at_least=0)
+    hidden_dim: int = hyper(64, low=32, high=256, log=True, at_least=1)
+    feature_dim: int = hyper(64, low=16, high=256, log=True, at_least=1)
+    filters: int = hyper(32, low=16, high=64, log=True, at_least=1)
+    window: int = hyper(4, low=2, high=24, at_least=1)
+    copies: int = hyper(1, at_least=1)
+    scale_floor: float = hyper(0.05, at_least=0, at_most=0.4)
+    decoder_noise: bool = False
+    spectrogram_encoder: Literal["element", "recurrent"] = "element"
+    training: Training = hyper(factory=Training)
+
+    def build(self, spec: DataSpec) -> DBSENetwork:
+        """The network for these data.
+
+        Raises
+        ------
+        SettingsError
+            An anchor outside the sequence, or several copies of frames.
+        """
+        if self.copies > 1 and spec.kind != "series":
+            raise SettingsError(f"DBSE.copies = {self.copies}: Monte-Carlo copies exist for series only; use 1.")
+        return DBSENetwork(self, spec)
+
+    @classmethod
+    def published(cls, dataset: str, preset: Literal["paper", "reference"] = "paper") -> Self:
+        """The setting of the paper (Table 6) or of the released code, for one data set or task.
+
+        Raises
+        ------
+        SettingsError
+            Unknown name; lists those known.
+        """
+        rows = {"paper": PAPER, "reference": REFERENCE}.get(preset)
+        if rows is None:
+            raise SettingsError(unknown_name("preset", preset, ("paper", "reference")))
+        if dataset not in rows:
+            raise SettingsError(unknown_name(f"published setting of DBSE ({preset})", dataset, rows))
+        return cls(**rows[dataset])
+
+
+class DBSENetwork(SequenceVAE):
+    """Anchor, subtraction and the four-term loss on a shared body."""
+
+    def __init__(self, settings: DBSE, spec: DataSpec) -> None:
+        body = build_body(
+            spec,
+            static_dim=settings.static_dim,
+            dynamic_dim=settings.dynamic_dim,
+            hidden_dim=settings.hidden_dim,
+            feature_dim=settings.feature_dim,
+            filters=settings.filters,
+            window=settings.window,
+            causal=settings.causal,
+            scale_floor=settings.scale_floor,
+            spectrogram_encoder=settings.spectrogram_encoder,
+        )
+        super().__init__(body, settings.static_dim, settings.dynamic_dim, settings.hidden_dim)
+        self.settings = settings
+        self.spec = spec
+        self.elements = math.ceil(spec.length / body.stride)
+        anchor = settings.anchor
+        if anchor == "random_per_run":
+            draw = torch.Generator().manual_seed(settings.training.seed)
+            anchor = int(torch.randint(self.elements, (), generator=draw))
+        if isinstance(anchor, int) and not 0 <= anchor < self.elements:
+            raise SettingsError(f"DBSE.anchor = {anchor}: sequences have {self.elements} elements, 0..{self.elements - 1}.")
+        self.anchor: Anchor = anchor
+
+    def encode(self, batch: Batch) -> Posterior:
+        """Posterior with zeros in the anchor's slot: the same input always gives the same codes."""
+        features = self.body.features(batch)
+        index = self._anchor_index(features)
+        static, rest = self._split(features, index)
+        rest.values[_rows(index), index] = 0.0
+        return Posterior(static, self.body.dynamic(rest), features.lengths)
+
+    def forward(self, batch: Batch, progress: Progress) -> LossTerms:
+        """The loss of Eq. 6 (``loss="paper"``) or of the released code (``loss="reference"``)."""
+        settings, generator = self.settings, progress.generator
+        features = self.body.features(batch)
+        reached = features.values.shape[1]
+        if settings.loss == "reference" and self.spec.kind == "series":
+            features = self._with_padded_windows(features)
+        index = self._anchor_index(features, generator)
+        posterior = self._posterior(features, index, generator)
+        codes = posterior.sample(generator)
+        noise = generator if settings.decoder_noise else None
+        valid = None if codes.lengths is None else codes.valid()[:, :reached]
+        observation = self.body.observe(join(codes.static, codes.dynamic[:, :reached]), valid, noise)
+
+        if self.spec.kind == "series":
+            sequence, anchor = series_errors(observation, batch, index, self.stride, settings.loss)
+        else:
+            sequence, anchor = frame_errors(observation, batch, index, settings.anchor_twice)
+            if settings.loss == "reference" and self.spec.kind == "spectrogram":
+                still = self.body.observe(join(codes.static, torch.zeros_like(codes.dynamic)), valid)
+                anchor = frame_errors(still, batch, index, True)[0]
+        cycle = kl_cycle(progress.epoch, settings.kl_cycle)
+        kl_dynamic = kl_gaussian(posterior.dynamic, self.dynamic_prior(codes.dynamic))
+        if codes.lengths is not None:
+            kl_dynamic = kl_dynamic * codes.valid()
+        terms = LossTerms().add("reconstruction", sequence.mean(), settings.sequence_weight)
+        if settings.anchor_loss:
+            terms.add("reconstruction_anchor", anchor.mean(), settings.anchor_weight)
+        terms.add("kl_static", kl_standard(posterior.static).mean(), cycle * settings.static_weight)
+        return terms.add("kl_dynamic", kl_dynamic.sum(1).mean(), cycle * settings.dynamic_weight)
+
+    def _anchor_index(self, features: Features, generator: torch.Generator | None = None) -> Tensor:
+        """(batch,) which element is the anchor of each sequence; a generator means training."""
+        batch, elements = features.values.shape[:2]
+        lengths = features.lengths
+        if lengths is None:
+            lengths = torch.full((batch,), elements, device=features.values.device)
+        if self.anchor == "middle":
+            wanted = lengths // 2
+        elif self.anchor == "last":
+            wanted = lengths - 1
+        elif self.anchor == "random_per_batch" and generator is not None:
+            wanted = torch.randint(self.elements, (1,), generator=generator, device=lengths.device).expand(batch)
+        else:
+            wanted = torch.full_like(lengths, self.anchor if isinstance(self.anchor, int) else 0)
+        return torch.minimum(wanted, lengths - 1)
+
+    def _split(self, features: Features, index: Tensor) -> tuple[Gaussian, Features]:
+        """q(s) of the anchor, and the features with the anchor's taken away, step by step within a window."""
+        anchor = features.at(index)
+        values = features.values - anchor.unsqueeze(1) if self.settings.subtract else features.values.clone()
+        return self.body.static(anchor), Features(values, features.readable, features.lengths)
+
+    def _posterior(self, features: Features, index: Tensor, generator: torch.Generator | None) -> Posterior:
+        """Both posteriors with the anchor's slot filled, one row per copy (copy-major)."""
+        static, rest = self._split(features, index)
+        copies, rows = self.settings.copies, _rows(index)
+        fill = self._fill(rest.values, generator)
+        rest.values[rows, index] = fill[:, 0]
+        dynamic = self.body.dynamic(rest)
+        if copies == 1:
+            return Posterior(static, dynamic, features.lengths)
+        # Windows do not see each other, so copies differ in the anchor's slot alone: all their
+        # slots go through the head side by side, as if they were windows of one sequence.
+        readable = None if rest.readable is None else rest.readable[rows, index].unsqueeze(1)
+        slots = self.body.dynamic(Features(fill, readable))
+
+        def spread(shared: Tensor | None, own: Tensor | None) -> Tensor:
+            assert shared is not None
+            assert own is not None
+            full = shared.repeat(copies, 1, 1, 1)
+            full[:, rows, index] = own.transpose(0, 1)
+            return full.flatten(0, 1)
+
+        return Posterior(
+            Gaussian(static.mean.repeat(copies, 1), static.logvar.repeat(copies, 1)),
+            Gaussian(spread(dynamic.mean, slots.mean), spread(dynamic.logvar, slots.logvar)),
+            None if features.lengths is None else features.lengths.repeat(copies),
+        )
+
+    def _fill(self, values: Tensor, generator: torch.Generator | None) -> Tensor:
+        """(batch, copies, ...) for the anchor's slot: one vector, repeated over the steps of a window."""
+        batch, _, *steps, width = values.shape
+        shape = (batch, self.settings.copies, *[1] * len(steps), width)
+        if self.settings.anchor_fill == "zeros":
+            fill = values.new_zeros(shape)
+        else:
+            fill = torch.randn(shape, generator=generator, device=values.device, dtype=values.dtype)
+        return fill.expand(batch, self.settings.copies, *steps, width)
+
+    def _with_padded_windows(self, features: Features) -> Features:
+        """All windows of the longest sequence, as the released code counts them in the dynamic KL."""
+        batch, reached, steps, _ = features.values.shape
+        readable = features.readable
+        if readable is None:
+            readable = torch.ones(batch, reached, steps, dtype=torch.bool, device=features.values.device)
+        more = self.elements - reached
+        return Features(pad(features.values, (0, 0, 0, 0, 0, more)), pad(readable, (0, 0, 0, more)))
+
+
+def series_errors(
+    observation: Observation, batch: Batch, index: Tensor, window: int, loss: str
+) -> tuple[Tensor, Tensor]:
+    """Negative log-likelihood of the sequence and of the anchor, (copies * batch,) each.
+
+    "paper": summed over the values of the part, missing ones counted at the mean of those observed.
+    "reference": the sequence term sums what is observed, anchor included; the anchor term is the
+    first step of its window without a mask.
+    """
+    time, copies = batch.x.shape[1], observation.mean.shape[0] // len(batch)
+    assert observation.scale is not None
+    nll = gaussian_nll(batch.x.repeat(copies, 1, 1), observation.mean[:, :time], observation.scale[:, :time])
+    index = index.repeat(copies)
+    observed = torch.ones_like(batch.x, dtype=torch.bool) if batch.mask is None else batch.mask
+    if batch.lengths is not None:
+        observed = observed & batch.valid_steps().unsqueeze(-1)
+    observed = observed.repeat(copies, 1, 1)
+    if loss == "reference":
+        return (nll * observed).sum((1, 2)), nll[_rows(index), index * window].sum(-1)
+    in_anchor = (torch.arange(time, device=index.device) // window) == index[:, None]
+    valid = batch.valid_steps().repeat(copies, 1)
+
+    def part(steps: Tensor) -> Tensor:
+        seen = observed & steps.unsqueeze(-1)
+        mean = torch.where(seen, nll, 0.0).sum((1, 2)) / seen.sum((1, 2)).clamp(min=1)
+        return mean * (steps & valid).sum(1) * batch.x.shape[-1]
+
+    return part(~in_anchor), part(in_anchor)
+
+
+def frame_errors(
+    observation: Observation, batch: Batch, index: Tensor, anchor_twice: bool
+) -> tuple[Tensor, Tensor]:
+    """Squared error of the sequence and of the anchor frame, summed over values, (batch,) each."""
+    error = (observation.mean - batch.x).square().flatten(2).sum(-1)
+    present = frames_present(batch)
+    if present is not None:
+        error = error * present
+    anchor = error[_rows(index), index]
+    total = error.sum(1)
+    return (total if anchor_twice else total - anchor), anchor
+
+
+def kl_cycle(epoch: int, length: int) -> float:
+    """Weight of the KL terms: 0 at a cycle's start, a cosine ramp to 1 at its middle, 1 to its end."""
+    if length == 0:
+        return 1.0
+    position = min(1.0, 2.0 * (epoch % length) / length)
+    return 0.5 * (1.0 - math.cos(math.pi * position))
+
+
+def _rows(index: Tensor) -> Tensor:
+    return torch.arange(len(index), device=index.device)
+
+
+def _published(**values: Any) -> dict[str, Any]:
+    """Constructor arguments, with ``lr``, ``batch`` and ``epochs`` folded into ``training``."""
+    training = Training(lr=values.pop("lr"), batch_size=values.pop("batch"), max_epochs=values.pop("epochs"))
+    both = values.pop("dims")
+    return {"static_dim": both, "dynamic_dim": both, "training": training, **values}
+
+
+def _series(entries: int, step: int, w: tuple[float, float, float, float], **more: Any) -> dict[str, Any]:
+    """Published series weights multiply averages over ``entries`` and ``step`` values; ours multiply sums."""
+    weights = {"sequence_weight": w[0] / entries, "anchor_weight": w[1] / step}
+    weights |= {"static_weight": w[2], "dynamic_weight": w[3]}
+    return _published(dims=8, feature_dim=32, hidden_dim=64, **weights, **more)
+
+
+_RELEASED_SERIES: dict[str, Any] = {
+    "loss": "reference", "subtract": False, "scale_floor": 0.0, "decoder_noise": True, "lr": 1e-3,
+}  # fmt: skip
+_ICU = {"window": 4, "batch": 30}
+_MONTH = {"window": 24, "batch": 10}
+
+# Table 6 (alpha, beta, learning rate, batch, sizes); epochs, windows and widths from the released
+# code, since the paper states "at most 2000" only. Anchor terms average over the anchor window.
+PAPER: dict[str, dict[str, Any]] = {
+    "sprites": _published(
+        anchor_weight=0.2, static_weight=0.2, dynamic_weight=0.2, dims=256, feature_dim=256, hidden_dim=64,
+        filters=64, lr=2e-3, batch=128, epochs=2000,
+    ),
+    "mug": _published(
+        anchor_weight=0.35, static_weight=0.28, dynamic_weight=0.28, dims=64, feature_dim=128, hidden_dim=256,
+        filters=64, lr=1.5e-3, batch=64, epochs=2000,
+    ),
+    "timit": _published(
+        anchor_weight=6e-4, static_weight=6e-4, dynamic_weight=6e-4, dims=110, feature_dim=201, hidden_dim=256,
+        lr=1e-3, batch=10, epochs=500,
+    ),
+    "mortality": _series(800, 40, (1, 0.1, 0.01, 0.01), lr=3e-3, epochs=251, **_ICU),
+    "icu-unit": _series(800, 40, (1, 0.1, 0.01, 0.01), lr=3e-3, epochs=401, **_ICU),
+    "air-quality": _series(6720, 240, (1, 0.28, 2e-4, 2e-4), lr=3e-3, epochs=201, **_MONTH),
+    "etth1": _series(4032, 144, (1, 0.23, 0.03, 0.03), lr=1e-3, epochs=301, **_MONTH),
+}  # fmt: skip
+
+# The released scripts' settings. Their means run over all entries and over the first step of the anchor.
+REFERENCE: dict[str, dict[str, Any]] = {
+    "sprites": _published(
+        loss="reference", anchor_twice=True, sequence_weight=5, anchor_weight=1, static_weight=1, dynamic_weight=1,
+        dims=256, feature_dim=256, hidden_dim=64, filters=64, lr=2e-3, batch=128, epochs=2000,
+    ),
+    "mug": _published(
+        loss="reference", sequence_weight=87, anchor_weight=30, static_weight=15, dynamic_weight=1, kl_cycle=100,
+        dims=64, feature_dim=128, hidden_dim=256, filters=64, lr=1.5e-3, batch=64, epochs=2000,
+    ),
+    "timit": _published(
+        loss="reference", anchor_twice=True, sequence_weight=20, anchor_weight=100, static_weight=1, dynamic_weight=1,
+        spectrogram_encoder="recurrent", dims=128, feature_dim=201, hidden_dim=256, lr=1e-3, batch=32, epochs=500,
+    ),
+    "mortality": _series(800, 10, (90, 9, 0.2, 0.01), copies=10, epochs=251, **_ICU, **_RELEASED_SERIES),
+    "icu-unit": _series(800, 10, (80, 3, 0.2, 0.2), copies=10, epochs=401, **_ICU, **_RELEASED_SERIES),
+    "air-quality": _series(
+        6720, 10, (90, 20, 0.001, 0.3), copies=15, epochs=201, anchor="last", **_MONTH, **_RELEASED_SERIES
+    ),
+    "etth1": _series(
+        4032, 6, (85, 11, 0.01, 0.001), copies=15, epochs=301, anchor="middle", **_MONTH, **_RELEASED_SERIES
+    ),
+}  # fmt: skip

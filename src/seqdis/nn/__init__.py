@@ -1,0 +1,1 @@
+"""Bricks that know no method and no data set."""

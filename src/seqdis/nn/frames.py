@@ -1,0 +1,100 @@
+"""Image frames: a convolutional encoder and decoder, one frame at a time (DCGAN layout)."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from seqdis.errors import DataError
+
+SMALLEST_SIDE = 8
+
+
+def halvings(height: int, width: int) -> int:
+    """How often a frame is halved: down to a short side of 4 to 7 pixels, at most four times.
+
+    Raises
+    ------
+    DataError
+        A side is shorter than 8 pixels.
+    """
+    if min(height, width) < SMALLEST_SIDE:
+        raise DataError(f"frames are {height}x{width} pixels; sides of at least {SMALLEST_SIDE} are needed.")
+    return min(4, (min(height, width) // 4).bit_length() - 1)
+
+
+def padded_side(side: int, times: int) -> int:
+    """The next multiple of ``2 ** times``, to which frames of other sizes are padded with zeros."""
+    return -(-side // 2**times) * 2**times
+
+
+class FrameEncoder(nn.Module):
+    """Frames -> features, element by element (no step sees another).
+
+    Strided 4x4 convolutions with batch norm and leaky ReLU (0.2), then one that covers the rest of
+    the map, batch norm and tanh. With ``filters=64`` and 64x64 frames this is the released encoder.
+    """
+
+    def __init__(self, shape: tuple[int, ...], width: int, filters: int = 64) -> None:
+        super().__init__()
+        channels, *sides = shape
+        times = halvings(*sides)
+        self.padded = tuple(padded_side(side, times) for side in sides)
+        layers: list[nn.Module] = []
+        for level in range(times):
+            out = filters * 2**level
+            layers += [nn.Conv2d(channels, out, 4, 2, 1), nn.BatchNorm2d(out), nn.LeakyReLU(0.2)]
+            channels = out
+        rest = tuple(side // 2**times for side in self.padded)
+        layers += [nn.Conv2d(channels, width, rest), nn.BatchNorm2d(width), nn.Tanh()]
+        self.layers = nn.Sequential(*layers)
+        self.width = width
+
+    def forward(
+        self, x: Float[Tensor, "batch time channels height width"], valid: Bool[Tensor, "batch time"] | None = None
+    ) -> Float[Tensor, "batch time features"]:
+        """Features of every frame; zero, and kept out of the batch statistics, where ``valid`` is false."""
+        frames = x.flatten(0, 1) if valid is None else x[valid]
+        bottom, right = (self.padded[0] - x.shape[-2], self.padded[1] - x.shape[-1])
+        if bottom or right:
+            frames = pad(frames, (0, right, 0, bottom))
+        features = self.layers(frames.contiguous(memory_format=torch.channels_last)).flatten(1)
+        if valid is None:
+            return features.unflatten(0, x.shape[:2])
+        full = features.new_zeros(*x.shape[:2], self.width)
+        full[valid] = features
+        return full
+
+
+class FrameDecoder(nn.Module):
+    """Codes -> frames in [0, 1], the mirror image of `FrameEncoder` with a sigmoid at its end."""
+
+    def __init__(self, width: int, shape: tuple[int, ...], filters: int = 64) -> None:
+        super().__init__()
+        channels, *sides = shape
+        times = halvings(*sides)
+        self.shape = shape
+        rest = tuple(padded_side(side, times) // 2**times for side in sides)
+        out = filters * 2 ** (times - 1)
+        layers: list[nn.Module] = [nn.ConvTranspose2d(width, out, rest), nn.BatchNorm2d(out), nn.LeakyReLU(0.2)]
+        for level in reversed(range(times - 1)):
+            layers += [nn.ConvTranspose2d(out, filters * 2**level, 4, 2, 1), nn.BatchNorm2d(filters * 2**level)]
+            layers.append(nn.LeakyReLU(0.2))
+            out = filters * 2**level
+        layers += [nn.ConvTranspose2d(out, channels, 4, 2, 1), nn.Sigmoid()]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(
+        self, codes: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"] | None = None
+    ) -> Float[Tensor, "batch time channels height width"]:
+        """Frames of every step; zero where ``valid`` is false."""
+        inputs = codes.flatten(0, 1) if valid is None else codes[valid]
+        frames = self.layers(inputs[:, :, None, None].contiguous(memory_format=torch.channels_last))
+        frames = frames[..., : self.shape[1], : self.shape[2]].float()
+        if valid is None:
+            return frames.unflatten(0, codes.shape[:2])
+        full = frames.new_zeros(*codes.shape[:2], *self.shape)
+        full[valid] = frames
+        return full

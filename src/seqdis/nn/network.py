@@ -1,0 +1,64 @@
+"""What the loop and the estimator ask of a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from seqdis.factors import Factors, Posterior
+from seqdis.losses import LossTerms
+from seqdis.sequences import Batch
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training stands, and where its random numbers come from.
+
+    Parameters
+    ----------
+    epoch, epochs : int
+        Current epoch from 0, and how many there will be.
+    step : int
+        Optimiser steps done since the start.
+    generator : torch.Generator or None
+        Source of every draw of the step.
+    """
+
+    epoch: int = 0
+    epochs: int = 1
+    step: int = 0
+    generator: torch.Generator | None = None
+
+
+class Network(nn.Module):
+    """A torch module with the four verbs of sequential disentanglement.
+
+    ``stride`` is the number of steps that one dynamic code stands for: 1, or a window.
+    """
+
+    stride: int = 1
+    objectives: tuple[str, ...] = ("model",)
+
+    def forward(self, batch: Batch, progress: Progress) -> LossTerms:
+        """The training loss, averaged over the sequences of the batch."""
+        raise TypeError(f"{type(self).__name__} has no training loss")
+
+    def encode(self, batch: Batch) -> Posterior:
+        """Posterior of both codes; the same input gives the same posterior, whatever its batch mates."""
+        raise TypeError(f"{type(self).__name__} has no encoder")
+
+    def decode(self, factors: Factors) -> Tensor:
+        """(batch, windows * stride, *features): the mean observation, in normalised units."""
+        raise TypeError(f"{type(self).__name__} has no decoder")
+
+    def prior(
+        self, n: int, length: int, generator: torch.Generator | None = None, *, mean: bool = False
+    ) -> Factors:
+        """Draw ``n`` pairs of codes of ``length`` windows; ``mean`` returns step means along a sampled path."""
+        raise TypeError(f"{type(self).__name__} has no prior")
+
+    def parameters_of(self, objective: str) -> list[nn.Parameter]:
+        """Parameters that one objective trains."""
+        return list(self.parameters())

@@ -1,0 +1,130 @@
+"""Swapped codes against the true hybrid, where the data can render it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from seqdis.errors import CapabilityError, DataError
+from seqdis.evaluation.metrics import squared_error
+from seqdis.evaluation.parts import Model, normalised
+from seqdis.evaluation.report import Score
+from seqdis.hyperparameters import hyper, hyperparameters
+from seqdis.protocols._base import Protocol, score_row
+from seqdis.sequences import Array, DataSpec, Sequences
+
+
+@hyperparameters
+class SwapFidelity(Protocol):
+    """Mean squared error of swaps against true hybrids, and of reconstructions against the donors.
+
+    Needs train (for the average frame) and test, and data with ``hybrid(static_of, dynamic_of)``: the
+    sequence that has the static factors of one and the dynamic factors of the other. No judge is involved.
+
+    Parameters
+    ----------
+    n_pairs : int
+        Pairs of different test sequences, drawn at random with ``seed``.
+
+    Notes
+    -----
+    Errors are per value, in the units that networks see (images: [0, 1]; series: standard deviations),
+    on the real steps of the dynamic donor, reconstructions on its observed values only. Controls of the swap: either donor unchanged, the
+    average training frame, and the same network with random weights. Copying the dynamic donor is the
+    one to beat: a model that ignores its static code scores no better. The spread is over pairs.
+
+    Not published anywhere.
+
+    Examples
+    --------
+    >>> SwapFidelity(n_pairs=64).seed
+    0
+    """
+
+    name: ClassVar[str] = "swap-fidelity"
+    title: ClassVar[str] = "Swaps against true hybrids"
+    needs: ClassVar[tuple[str, ...]] = ("train", "test")
+
+    n_pairs: int = hyper(default=256, at_least=2)
+
+    def _measure(self, model: Model, parts: Mapping[str, Sequences], data: Any) -> tuple[list[Score], dict[str, Any]]:
+        if not callable(getattr(data, "hybrid", None)):
+            raise CapabilityError(
+                f"swap-fidelity needs data that can render true hybrids; {type(data).__name__} has no method "
+                "hybrid(static_of, dynamic_of). Pass a generated data set, such as MovingFigures, as a whole."
+            )
+        test = parts["test"]
+        statics, dynamics = self._pairs(len(test))
+        a, b = test[statics], test[dynamics]
+        untrained = model.untrained()
+        frame = _average_frame(parts["train"])
+        donors = {"static": _filled(a, frame), "dynamic": _filled(b, frame)}
+        average = np.broadcast_to(frame, donors["dynamic"].shape)
+        swaps = {
+            type(model).__name__: _produced(model.swap(a, b), test.spec),
+            "copy of the static donor": donors["static"],
+            "copy of the dynamic donor": donors["dynamic"],
+            "average frame": average,
+            "untrained network": _produced(untrained.swap(a, b), test.spec),
+        }
+        copies = {
+            type(model).__name__: _produced(model.reconstruct(b), test.spec),
+            "average frame": average,
+            "untrained network": _produced(untrained.reconstruct(b), test.spec),
+        }
+        steps = replace(b, mask=None).observed()  # the hybrid is known where values are missing, too
+        rows = _rows("swap_mse", swaps, normalised(data.hybrid(a, b), test.spec), steps)
+        rows += _rows("reconstruction_mse", copies, normalised(b.x, test.spec), b.observed())
+        return rows, {"pairs": self.n_pairs, "units": "as networks see the data; images: [0, 1]"}
+
+    def _pairs(self, n: int) -> tuple[Array, Array]:
+        if n < 2:
+            raise DataError(f"the test part has {n} sequence; swap-fidelity needs two or more to make pairs.")
+        generator = np.random.default_rng(self.seed)
+        first = generator.integers(n, size=self.n_pairs)
+        return first, (first + generator.integers(1, n, size=self.n_pairs)) % n
+
+
+def _rows(metric: str, produced: Mapping[str, Array], truth: Array, valid: Array) -> list[Score]:
+    rows = []
+    for position, (method, values) in enumerate(produced.items()):
+        errors = squared_error(truth, values, valid)
+        rows.append(
+            score_row(
+                method=method,
+                metric=metric,
+                factor="",
+                form="",
+                better="lower",
+                value=errors.mean(),
+                draws=errors,
+                over="pairs",
+                role="control" if position else "model",
+            )
+        )
+    return rows
+
+
+def _produced(values: Array, spec: DataSpec) -> Array:
+    """Decoded values as networks see them; decoded images already are in [0, 1]."""
+    return values if spec.kind == "image" else normalised(values, spec)
+
+
+def _average_frame(train: Sequences) -> Array:
+    seen = _per_value(train)
+    count = np.broadcast_to(seen, train.x.shape).sum((0, 1))
+    mean = train.x.sum((0, 1), where=seen, dtype=float) / np.maximum(count, 1)
+    return normalised(mean, train.spec)
+
+
+def _filled(part: Sequences, frame: Array) -> Array:
+    """Donors with the average frame where a value is missing, so that a copy is as good as it can be."""
+    return np.where(_per_value(part), normalised(part.x, part.spec), frame)
+
+
+def _per_value(part: Sequences) -> Array:
+    seen = part.observed()
+    return seen.reshape(*seen.shape, *(1,) * (part.x.ndim - seen.ndim))

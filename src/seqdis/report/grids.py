@@ -1,0 +1,212 @@
+"""What a model does to sequences, as pictures: swaps, samples and reconstructions.
+
+Video and spectrograms become tiles, series become curves; each function picks by ``spec.kind``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from seqdis.errors import DataError
+from seqdis.report import curves
+from seqdis.report.picture import MUTED, Picture
+from seqdis.report.sheet import GAP, Painter, Pixels, Sheet, beside, strip
+from seqdis.sequences import Sequences
+
+Array = npt.NDArray[Any]
+Truth = Callable[[Sequences, Sequences], Array]
+_LABEL, _SPACE = 24, 10
+
+
+class Interventions(Protocol):
+    """What a figure asks of a fitted model."""
+
+    def swap(self, static_of: Any, dynamic_of: Any, /) -> Array: ...  # noqa: D102
+
+    def reconstruct(self, X: Any, /) -> Array: ...  # noqa: D102
+
+    def sample(self, n: int, /, *, like: Any, keep: Any, seed: int) -> Array: ...  # noqa: D102
+
+
+def swap_grid(
+    model: Interventions,
+    sequences: Sequences,
+    rows: Sequence[int],
+    columns: Sequence[int],
+    truth: Truth | None = None,
+    frames: int = 4,
+) -> tuple[Picture, ...]:
+    """Every cell has the static code of its row's source and the dynamic code of its column's.
+
+    Parameters
+    ----------
+    model : fitted model
+    sequences : Sequences
+    rows, columns : sequence of int
+        Which sequences lend the static and the dynamic code.
+    truth : callable, optional
+        ``truth(static_of, dynamic_of)`` renders the true hybrids of two equally long `Sequences`
+        row by row; they are shown beside the model's.
+    frames : int
+        Frames of each cell in the still picture.
+
+    Returns
+    -------
+    tuple of Picture
+        Video: an animated GIF and a still PNG, both named "swap_grid". Else one PNG.
+    """
+    pairs = [(row, column) for row in rows for column in columns]
+    if not pairs:
+        raise DataError("swap_grid needs at least one row and one column; got none.")
+    static_of = sequences[[row for row, _ in pairs]]
+    dynamic_of = sequences[[column for _, column in pairs]]
+    swapped = np.asarray(model.swap(static_of, dynamic_of))
+    true = None if truth is None else np.asarray(truth(static_of, dynamic_of))
+    if sequences.spec.kind == "series":
+        return (curves.swaps(static_of, dynamic_of, swapped, true),)
+    paint = Painter.of(sequences.spec, sequences.x)
+    hybrids = _painted(paint, swapped, dynamic_of.lengths)
+    truths = None if true is None else _painted(paint, true, dynamic_of.lengths)
+    beyond = _painted(paint, sequences[list(columns)].x, sequences[list(columns)].lengths)
+    left = _painted(paint, sequences[list(rows)].x, sequences[list(rows)].lengths)
+    caption = "Each row keeps the static factors of the sequence on its left, each column the dynamic factors of the one above."
+    return _both(lambda fold: _swap_sheet(left, beyond, hybrids, truths, fold), "swap_grid", caption, frames)
+
+
+def sample_grid(
+    model: Interventions,
+    like: Sequences,
+    keep: Literal["static", "dynamic"],
+    draws: int = 5,
+    seed: int = 0,
+    frames: int = 4,
+) -> tuple[Picture, ...]:
+    """Sequences sampled with one code kept: each row keeps that of the sequence on its left.
+
+    Parameters
+    ----------
+    model : fitted model
+    like : Sequences
+        One row each.
+    keep : "static" or "dynamic"
+    draws : int
+        Samples per row.
+    seed : int
+        Seed of the first draw; the others count up from it.
+    frames : int
+        Frames of each cell in the still picture.
+
+    Returns
+    -------
+    tuple of Picture
+        Video: a GIF and a PNG, both named "sample_<keep>". Else one PNG.
+    """
+    if keep not in ("static", "dynamic"):
+        raise DataError(f"keep = {keep!r}: expected 'static' or 'dynamic'.")
+    drawn = [np.asarray(model.sample(len(like), like=like, keep=keep, seed=seed + i)) for i in range(draws)]
+    other = "dynamic" if keep == "static" else "static"
+    name, caption = f"sample_{keep}", f"The {keep} code of the sequence on the left is kept; the {other} code is drawn from the prior."
+    if like.spec.kind == "series":
+        return (curves.samples(like, drawn, name, f"The {keep} code is kept; the {other} code is drawn from the prior."),)
+    paint = Painter.of(like.spec, like.x)
+    left = _painted(paint, like.x, like.lengths)
+    tiles = [_painted(paint, x, None if x.shape[1] != like.x.shape[1] else like.lengths) for x in drawn]
+    return _both(lambda fold: _sample_sheet(left, tiles, keep, fold), name, caption, frames)
+
+
+def reconstructions(model: Interventions, sequences: Sequences, frames: int = 8) -> tuple[Picture, ...]:
+    """Originals and what the model makes of their codes; missing values are gaps.
+
+    Parameters
+    ----------
+    model : fitted model
+    sequences : Sequences
+    frames : int
+        Frames shown of each video.
+
+    Returns
+    -------
+    tuple of one Picture
+    """
+    rebuilt = np.asarray(model.reconstruct(sequences))
+    if sequences.spec.kind == "series":
+        return (curves.reconstructions(sequences, rebuilt),)
+    paint = Painter.of(sequences.spec, sequences.x)
+    originals = _painted(paint, sequences.x, sequences.lengths)
+    copies = _painted(paint, rebuilt, sequences.lengths)
+    sheet = Sheet()
+    y = _SPACE
+    for original, copy in zip(originals, copies, strict=True):
+        for words, tile in (("original", original), ("rebuilt", copy)):
+            folded = strip(tile, frames)
+            sheet.tile(58, y, folded)
+            sheet.text(52, y + folded.shape[1] / 2, words, ha="right", color=MUTED)
+            y += folded.shape[1] + GAP
+        y += _SPACE
+    return (sheet.png("reconstructions", "Each sequence above what the model rebuilds from its two codes."),)
+
+
+def _painted(paint: Painter, x: Array, lengths: Array | None) -> list[Pixels]:
+    return [paint(row, None if lengths is None else int(lengths[i])) for i, row in enumerate(x)]
+
+
+def _both(draw: Callable[[Callable[[Pixels], Pixels]], Sheet], name: str, caption: str, shown: int) -> tuple[Picture, ...]:
+    """The moving and the still form of one sheet; ``draw`` is told how to fold time into a tile."""
+    moving = draw(lambda tile: tile)
+    still = draw(lambda tile: strip(tile, shown)).png(name, caption)
+    if all(len(frames) == 1 for _, _, frames in moving.tiles):
+        return (still,)
+    return moving.gif(name, caption), still
+
+
+def _swap_sheet(
+    left: list[Pixels],
+    above: list[Pixels],
+    hybrids: list[Pixels],
+    truths: list[Pixels] | None,
+    fold: Callable[[Pixels], Pixels],
+) -> Sheet:
+    heads, stubs, cells = [fold(t) for t in above], [fold(t) for t in left], [fold(t) for t in hybrids]
+    tall, wide = heads[0].shape[1:3]
+    # Wide tiles (strips, spectrograms) stand above each other, so that time stays aligned.
+    axis = 1 if wide > tall else 2
+    if truths is not None:
+        cells = [beside([cell, fold(true)], axis) for cell, true in zip(cells, truths, strict=True)]
+    down, across = cells[0].shape[1:3]
+    sheet = Sheet()
+    x0, y0 = _LABEL + wide + _SPACE, _LABEL + tall + _SPACE
+    for j, head in enumerate(heads):
+        sheet.tile(x0 + j * (across + _SPACE // 2) + (across - wide) // 2, _LABEL, head)
+    for i, stub in enumerate(stubs):
+        y = y0 + i * (down + _SPACE // 2)
+        sheet.tile(_LABEL, y + (down - tall) // 2, stub)
+        for j in range(len(heads)):
+            sheet.tile(x0 + j * (across + _SPACE // 2), y, cells[i * len(heads) + j])
+    width = len(heads) * (across + _SPACE // 2)
+    height = len(stubs) * (down + _SPACE // 2)
+    sheet.text(x0 + width / 2, _LABEL / 2, "dynamic factors from", fontweight="bold")
+    sheet.text(_LABEL / 2, y0 + height / 2, "static factors from", fontweight="bold", rotation=90)
+    if truths is not None:
+        words = "model above,\ntruth below" if axis == 1 else "model left,\ntruth right"
+        sheet.text(_LABEL + wide / 2, _LABEL + tall / 2, words, color=MUTED)
+    return sheet
+
+
+def _sample_sheet(left: list[Pixels], tiles: list[list[Pixels]], keep: str, fold: Callable[[Pixels], Pixels]) -> Sheet:
+    sheet = Sheet()
+    stubs = [fold(tile) for tile in left]
+    tall, wide = stubs[0].shape[1:3]
+    x0 = _SPACE + wide + 2 * _SPACE
+    across = fold(tiles[0][0]).shape[2] + _SPACE // 2
+    for i, stub in enumerate(stubs):
+        y = _LABEL + i * (tall + _SPACE // 2)
+        sheet.tile(_SPACE, y, stub)
+        for j, drawn in enumerate(tiles):
+            sheet.tile(x0 + j * across, y, fold(drawn[i]))
+    sheet.text(_SPACE + wide / 2, _LABEL / 2, "given", fontweight="bold")
+    sheet.text(x0 + len(tiles) * across / 2, _LABEL / 2, f"sampled, same {keep} code", fontweight="bold")
+    return sheet

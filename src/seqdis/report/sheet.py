@@ -1,0 +1,178 @@
+"""`Sheet`: a pixel-exact page of small moving images with captions, saved as PNG or animated GIF.
+
+Frames are pasted, never resampled by a plotting library, so that a 16 x 16 toy and a 64 x 64 face
+are both shown exactly as the model made them.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seqdis.errors import DataError
+from seqdis.report.picture import INK, Picture, as_pixels, need_matplotlib, new_figure
+from seqdis.sequences import DataSpec
+
+Pixels = npt.NDArray[np.uint8]
+GAP = 2
+BLANK = 238
+_MARGIN = 12
+_TALL, _WIDE = 72, 120
+_RANGE = (2.0, 98.0)
+
+
+@dataclass
+class Sheet:
+    """Tiles and words at positions in pixels from the top left corner."""
+
+    tiles: list[tuple[int, int, Pixels]] = field(default_factory=list)
+    words: list[tuple[float, float, str, dict[str, Any]]] = field(default_factory=list)
+
+    def tile(self, x: int, y: int, frames: Pixels) -> None:
+        """Place ``frames`` (frames, height, width, 3)."""
+        self.tiles.append((x, y, frames))
+
+    def text(self, x: float, y: float, words: str, **style: Any) -> None:
+        """Write centred on a point; ``style`` as for Matplotlib's ``Text``."""
+        look = {"fontsize": 8, "color": INK, "ha": "center", "va": "center"} | style
+        self.words.append((x, y, words, look))
+
+    def pixels(self, scale: int) -> Pixels:
+        """(frames, height, width, 3), all coordinates times ``scale``."""
+        width = _MARGIN + max(x + frames.shape[2] for x, _, frames in self.tiles)
+        height = _MARGIN + max(y + frames.shape[1] for _, y, frames in self.tiles)
+        page = self._page(width, height, scale)
+        count = max(len(frames) for _, _, frames in self.tiles)
+        out = np.repeat(page[None], count, axis=0)
+        for x, y, frames in self.tiles:
+            big = frames.repeat(scale, axis=1).repeat(scale, axis=2)
+            rows = slice(y * scale, y * scale + big.shape[1])
+            # A tile with fewer frames than the longest stands still on its last one.
+            shown = big[np.minimum(np.arange(count), len(big) - 1)]
+            out[:, rows, x * scale : x * scale + big.shape[2]] = shown
+        return out
+
+    def _page(self, width: int, height: int, scale: int) -> Pixels:
+        dpi = 96 * scale
+        figure = new_figure(1, 1)
+        figure.set_layout_engine("none")
+        figure.set_dpi(dpi)
+        # Half a pixel more: 1/96 inch steps are not exact, and Agg truncates.
+        figure.set_size_inches((width * scale + 0.5) / dpi, (height * scale + 0.5) / dpi)
+        for x, y, words, style in self.words:
+            figure.text(x / width, 1 - y / height, words, **style)
+        return as_pixels(figure)
+
+    def png(self, name: str, caption: str) -> Picture:
+        """The first frame, twice as fine as a screen pixel."""
+        return Picture(name, caption, _encode_png(self.pixels(2)[0]))
+
+    def gif(self, name: str, caption: str, milliseconds: int = 140) -> Picture:
+        """All frames, repeated for ever."""
+        return Picture(name, caption, _encode_gif(self.pixels(1), milliseconds), "image/gif")
+
+
+def strip(frames: Pixels, shown: int) -> Pixels:
+    """Some frames, evenly spaced in time, side by side: (1, height, wide, 3)."""
+    chosen = np.linspace(0, len(frames) - 1, min(shown, len(frames))).round().astype(int)
+    return beside([frames[i : i + 1] for i in chosen])
+
+
+def beside(tiles: list[Pixels], axis: int = 2) -> Pixels:
+    """Tiles side by side (``axis=2``) or one above the other (``axis=1``) with a thin gap."""
+    count = max(len(tile) for tile in tiles)
+    parts: list[Pixels] = []
+    for tile in tiles:
+        padded = tile[np.minimum(np.arange(count), len(tile) - 1)]
+        if parts:
+            shape = list(padded.shape)
+            shape[axis] = GAP
+            parts.append(np.full(shape, 255, dtype=np.uint8))
+        parts.append(padded)
+    return np.concatenate(parts, axis=axis)
+
+
+@dataclass(frozen=True)
+class Painter:
+    """Turns elements of a data set into RGB frames of a readable size.
+
+    Parameters
+    ----------
+    spec : DataSpec
+    zoom : (int, int)
+        Screen pixels per image pixel, down and across.
+    low, high : float
+        Range of the colour scale of spectrograms, in data units.
+    """
+
+    spec: DataSpec
+    zoom: tuple[int, int]
+    low: float = 0.0
+    high: float = 1.0
+
+    @classmethod
+    def of(cls, spec: DataSpec, like: npt.NDArray[Any]) -> Painter:
+        """A painter whose colour scale and size suit ``like`` (n, time, *features)."""
+        if spec.kind == "image":
+            zoom = max(1, round(_TALL / spec.shape[1]))
+            return cls(spec, (zoom, zoom))
+        low, high = np.nanpercentile(like, _RANGE)
+        zooms = max(1, round(_TALL / spec.shape[0])), max(1, round(_WIDE / like.shape[1]))
+        return cls(spec, zooms, low=float(low), high=float(max(high, low + 1e-12)))
+
+    def __call__(self, x: npt.NDArray[Any], length: int | None = None) -> Pixels:
+        """One sequence (time, *features) as (frames, height, width, 3); a spectrogram is one frame.
+
+        Steps beyond ``length`` are left blank.
+        """
+        if self.spec.kind == "spectrogram":
+            frames = self._spectrogram(x)
+            frames[:, :, length if length is not None else len(x) :] = BLANK
+        else:
+            frames = _rgb(x)
+            frames[length if length is not None else len(x) :] = BLANK
+        return frames.repeat(self.zoom[0], axis=1).repeat(self.zoom[1], axis=2)
+
+    def _spectrogram(self, x: npt.NDArray[Any]) -> Pixels:
+        need_matplotlib()
+        from matplotlib import colormaps
+
+        level = np.clip((x - self.low) / (self.high - self.low), 0.0, 1.0)
+        # Low frequencies at the bottom, time from left to right.
+        picture = colormaps["magma"](level.T[::-1])[..., :3]
+        return np.rint(picture[None] * 255).astype(np.uint8)
+
+
+def _rgb(x: npt.NDArray[Any]) -> Pixels:
+    """(time, channels, height, width) of bytes or of numbers in [0, 1] -> (time, height, width, 3)."""
+    if x.ndim != 4 or x.shape[1] not in (1, 3):
+        raise DataError(f"cannot draw elements of shape {x.shape[1:]}; expected (1 or 3 channels, height, width).")
+    levels = x if x.dtype == np.uint8 else np.rint(np.clip(np.nan_to_num(x), 0.0, 1.0) * 255).astype(np.uint8)
+    frames = levels.transpose(0, 2, 3, 1)
+    return np.broadcast_to(frames, (*frames.shape[:3], 3)).copy()
+
+
+def _encode_png(pixels: Pixels) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _encode_gif(frames: Pixels, milliseconds: int) -> bytes:
+    """One palette for all frames, so that colours do not flicker."""
+    from PIL import Image
+
+    chosen = np.linspace(0, len(frames) - 1, min(6, len(frames))).round().astype(int)
+    palette = Image.fromarray(np.concatenate(frames[chosen])).quantize(256, method=Image.Quantize.MEDIANCUT)
+    images = [Image.fromarray(f).quantize(palette=palette, dither=Image.Dither.NONE) for f in frames]
+    buffer = io.BytesIO()
+    images[0].save(
+        buffer, format="GIF", save_all=True, append_images=images[1:], duration=milliseconds, loop=0, optimize=False
+    )
+    return buffer.getvalue()

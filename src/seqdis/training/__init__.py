@@ -1,0 +1,5 @@
+"""The training loop."""
+
+from seqdis.training.settings import Training
+
+__all__ = ["Training"]

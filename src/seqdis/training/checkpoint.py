@@ -1,0 +1,181 @@
+"""Run folders: what is written, when, and how a killed run goes on.
+
+``run.json`` (what the run is), ``weights.safetensors`` (the fitted network), ``resume.pt``
+(training state, read with ``weights_only``), ``log.jsonl`` (one line per epoch). Every file is
+written beside its place and moved there, so a kill leaves the old one or the new one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_weights
+from safetensors.torch import save as dump_weights
+
+from seqdis.errors import RunFolderError
+from seqdis.nn.network import Network
+from seqdis.training.settings import Training
+
+FORMAT = 1
+
+
+class RunFolder:
+    """The folder of one run.
+
+    Parameters
+    ----------
+    path : folder, made when something is written
+    identity : mapping
+        What makes this run itself (method, settings signature, data fingerprint, seed). A folder
+        that holds another identity is refused, never overwritten.
+    """
+
+    def __init__(self, path: str | Path, identity: Mapping[str, Any] | None = None) -> None:
+        self.path = Path(path)
+        self.identity = dict(identity or {})
+        self._saved_at = time.monotonic()
+
+    def claim(self, description: Mapping[str, Any]) -> bool:
+        """Start or find the run; true if it is already finished.
+
+        Raises
+        ------
+        RunFolderError
+            The folder holds another run, or something that is not a run.
+        """
+        if (self.path / "run.json").exists():
+            found = self.read()
+            theirs = found.get("identity", {})
+            if theirs != self.identity:
+                differs = [key for key in {**theirs, **self.identity} if theirs.get(key) != self.identity.get(key)]
+                raise RunFolderError(
+                    f"{self.path} holds another run (different: {', '.join(sorted(differs))}). "
+                    "Give another --out, or delete the folder."
+                )
+            return "weights_sha256" in found
+        if self.path.exists() and any(self.path.iterdir()):
+            raise RunFolderError(f"{self.path} exists and holds no run. Give another --out, or empty the folder.")
+        write_json(self.path / "run.json", {"format": FORMAT, "identity": self.identity, **description})
+        return False
+
+    def read(self) -> dict[str, Any]:
+        """``run.json``, checked for being one.
+
+        Raises
+        ------
+        RunFolderError
+            Missing, truncated, or of an unknown format.
+        """
+        path = self.path / "run.json"
+        try:
+            content = json.loads(path.read_text())
+        except FileNotFoundError:
+            raise RunFolderError(f"{self.path} is not a run folder: it has no run.json.") from None
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise RunFolderError(f"{path} cannot be read ({error}): truncated or altered.") from error
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise RunFolderError(f"{path}: expected format {FORMAT}; this is not a run.json that seqdis wrote.")
+        return content
+
+    def finish(self, network: Network, description: Mapping[str, Any]) -> None:
+        """Write the weights, then their checksum into ``run.json``; the training state goes."""
+        weights = dump_weights({name: value.detach().contiguous().cpu() for name, value in network.state_dict().items()})
+        write_bytes(self.path / "weights.safetensors", weights)
+        checksum = hashlib.sha256(weights).hexdigest()
+        content = {"format": FORMAT, "identity": self.identity, **description, "weights_sha256": checksum}
+        write_json(self.path / "run.json", content)
+        (self.path / "resume.pt").unlink(missing_ok=True)
+
+    def load_weights(self, network: Network) -> None:
+        """Fill a network with the saved weights.
+
+        Raises
+        ------
+        RunFolderError
+            Unfinished run; weights missing, truncated, altered, or of another network.
+        """
+        content, path = self.read(), self.path / "weights.safetensors"
+        if "weights_sha256" not in content:
+            raise RunFolderError(f"{self.path}: this run is not finished. Run the same `seqdis fit` again to go on.")
+        try:
+            raw = path.read_bytes()
+        except OSError as error:
+            raise RunFolderError(f"{path} cannot be read: {error}.") from error
+        if hashlib.sha256(raw).hexdigest() != content["weights_sha256"]:
+            raise RunFolderError(f"{path} does not match the checksum in run.json: truncated or altered.")
+        try:
+            network.load_state_dict(load_weights(raw))
+        except (SafetensorError, RuntimeError) as error:
+            raise RunFolderError(f"{path} does not fit the network that run.json describes: {error}") from error
+
+    def save_state(
+        self, network: Network, optimisers: list[Any], history: list[dict[str, Any]], settings: Training
+    ) -> None:
+        """Log the epoch; every ``save_seconds`` also write the state to resume from."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / "log.jsonl").open("a") as log:
+            log.write(json.dumps(history[-1]) + "\n")
+        if time.monotonic() - self._saved_at < settings.save_seconds and len(history) < settings.max_epochs:
+            return
+        state = {
+            "network": network.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in optimisers],
+            "history": history,
+        }
+        partial = self.path / "resume.pt.partial"
+        torch.save(state, partial)
+        os.replace(partial, self.path / "resume.pt")
+        self._saved_at = time.monotonic()
+
+    def resume(self, network: Network, optimisers: list[Any], device: torch.device) -> list[dict[str, Any]]:
+        """Load the last state written, if any; returns the history up to there.
+
+        Raises
+        ------
+        RunFolderError
+            The state cannot be read: delete ``resume.pt`` to start this run again.
+        """
+        path, history = self.path / "resume.pt", []
+        if path.exists():
+            try:
+                state = torch.load(path, map_location=device, weights_only=True)
+                network.load_state_dict(state["network"])
+                for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
+                    optimiser.load_state_dict(saved)
+                history = list(state["history"])
+            except (RuntimeError, KeyError, ValueError, TypeError, EOFError, pickle.UnpicklingError) as error:
+                raise RunFolderError(f"{path} cannot be resumed from ({error}). Delete it to start again.") from error
+        # Epochs after the last state will be done again: their lines go.
+        lines = "".join(json.dumps(record) + "\n" for record in history)
+        write_bytes(self.path / "log.jsonl", lines.encode())
+        return history
+
+    def history(self) -> list[dict[str, Any]]:
+        """The records of ``log.jsonl``."""
+        path = self.path / "log.jsonl"
+        try:
+            return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        except json.JSONDecodeError as error:
+            raise RunFolderError(f"{path} cannot be read: {error}.") from error
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON whole or not at all."""
+    write_bytes(path, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(content)
+    os.replace(partial, path)

@@ -1,0 +1,42 @@
+"""`Training`: how a network is optimised."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from seqdis.hyperparameters import Settings, hyper, hyperparameters
+
+
+@hyperparameters
+class Training(Settings):
+    """Settings of the training loop; Adam without weight decay at a constant rate.
+
+    Parameters
+    ----------
+    max_epochs
+        Passes over the training sequences.
+    batch_size
+        Sequences per step.
+    lr
+        Learning rate.
+    gradient_clip
+        Largest norm of the gradient; 0 leaves it alone.
+    seed
+        Fixes initial weights, order and every draw: same seed, data and settings, same weights.
+    precision
+        "32-true", or "bf16-mixed": autocast where the processor or GPU has bfloat16 units;
+        log-variances, KLs and likelihoods stay in float32.
+    accelerator
+        "auto", "cpu", "cuda" or "mps".
+    save_seconds
+        Least time between two states written for resuming.
+    """
+
+    max_epochs: int = hyper(100, at_least=1)
+    batch_size: int = hyper(32, low=8, high=256, log=True, at_least=1)
+    lr: float = hyper(1e-3, low=1e-4, high=1e-2, log=True, above=0)
+    gradient_clip: float = hyper(0.0, at_least=0)
+    seed: int = hyper(0, at_least=0)
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = hyper("auto", identity=False)
+    save_seconds: float = hyper(20.0, at_least=0, identity=False)
