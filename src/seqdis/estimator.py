@@ -24,7 +24,8 @@ from seqdis.training.checkpoint import RunFolder
 from seqdis.training.engine import Store
 from seqdis.training.loop import Watcher, evaluate, train
 
-ENCODE_BATCH = 256
+ENCODE_BATCH = 128
+"""Sequences per call at encoding: larger batches leave the cache of a CPU core."""
 
 
 @hyperparameters
@@ -103,9 +104,7 @@ class Disentangler(TransformerMixin, Settings):
             folder.load_weights(self.network_)
             self.history_ = folder.history()
             return self
-        self.history_ = train(
-            self.network_, train_set, self.training, valid=valid_set, folder=folder, watch=watch
-        )
+        self.history_ = train(self.network_, train_set, self.training, valid=valid_set, folder=folder, watch=watch)
         self.network_.cpu().eval()
         if folder is not None:
             folder.finish(self.network_, self._description(about))
@@ -221,7 +220,9 @@ class Disentangler(TransformerMixin, Settings):
         """
         self._check_fitted()
         if (like is None) != (keep is None) or keep not in (None, "static", "dynamic"):
-            raise SettingsError(f"sample: got keep={keep!r}; give `like=` with keep='static' or keep='dynamic', or neither.")
+            raise SettingsError(
+                f"sample: got keep={keep!r}; give `like=` with keep='static' or keep='dynamic', or neither."
+            )
         kept = None if like is None else self.encode(like)
         steps = length or (self.spec_.length if kept is None else kept.dynamic.shape[1] * self._network.stride)
         windows = -(-steps // self._network.stride)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -30,6 +30,12 @@ class Gaussian:
             return self.mean
         noise = torch.randn(self.mean.shape, generator=generator, device=self.mean.device, dtype=self.mean.dtype)
         return torch.addcmul(self.mean, noise, torch.exp(0.5 * self.logvar))
+
+    def map(self, change: Callable[..., Tensor], *others: Gaussian) -> Gaussian:
+        """The Gaussian of ``change(mean, *other means)`` and ``change(logvar, *other logvars)``."""
+        logvars = [g.logvar for g in (self, *others) if g.logvar is not None]
+        mean = change(self.mean, *(other.mean for other in others))
+        return Gaussian(mean, change(*logvars) if len(logvars) == 1 + len(others) else None)
 
 
 @dataclass(frozen=True)

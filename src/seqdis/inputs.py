@@ -104,7 +104,9 @@ def from_frame(
     absent = [column for column in (id, time, *labels) if column not in frame.columns]
     if absent:
         have = ", ".join(map(str, frame.columns))
-        raise DataError(f"{name}: no column {', '.join(map(repr, absent))}. A long table needs id and time; has: {have}.")
+        raise DataError(
+            f"{name}: no column {', '.join(map(repr, absent))}. A long table needs id and time; has: {have}."
+        )
     if frame[[id, time]].duplicated().any():
         raise DataError(f"{name}: the same ({id}, {time}) stands in several rows; aggregate them first.")
     frame = frame.sort_values([id, time], kind="stable")
@@ -213,7 +215,9 @@ def _images(x: Array, name: str) -> Array:
             raise DataError(f"{name}: integer video with values {low:g}..{high:g}; expected bytes 0..255.")
         return x.astype(np.uint8)
     if low < 0 or high > 1:
-        raise DataError(f"{name}: float video with values {low:g}..{high:g}; expected [0, 1]. Divide by 255, or pass bytes.")
+        raise DataError(
+            f"{name}: float video with values {low:g}..{high:g}; expected [0, 1]. Divide by 255, or pass bytes."
+        )
     return x.astype(np.float32)
 
 
@@ -222,7 +226,9 @@ def _lengths(lengths: Any, shape: tuple[int, int], name: str) -> Array | None:
         return None
     steps = np.asarray(lengths)
     if steps.shape != shape[:1] or not np.issubdtype(steps.dtype, np.integer):
-        raise DataError(f"{name}: lengths must be {shape[0]} integers, one per sequence; got {steps.dtype} {steps.shape}.")
+        raise DataError(
+            f"{name}: lengths must be {shape[0]} integers, one per sequence; got {steps.dtype} {steps.shape}."
+        )
     return steps.astype(np.int64)
 
 
@@ -237,14 +243,12 @@ def _mask(mask: Any, x: Array, name: str) -> Array | None:
     return seen.astype(bool)
 
 
-def _missing(
-    x: Array, mask: Array | None, lengths: Array | None, kind: Kind, name: str
-) -> tuple[Array, Array | None]:
+def _missing(x: Array, mask: Array | None, lengths: Array | None, kind: Kind, name: str) -> tuple[Array, Array | None]:
     """Zeros and a mask where NaN, masked or padded; refuses what no code could come from."""
     steps = np.ones(x.shape[:2], dtype=bool) if lengths is None else np.arange(x.shape[1]) < lengths[:, None]
     wide = steps.reshape(*steps.shape, *[1] * (x.ndim - 2))
-    seen = np.ones(x.shape, dtype=bool) if mask is None else mask.reshape(*mask.shape, *[1] * (x.ndim - mask.ndim))
-    seen = np.broadcast_to(seen & wide, x.shape)
+    given = np.ones(x.shape, dtype=bool) if mask is None else mask.reshape(*mask.shape, *[1] * (x.ndim - mask.ndim))
+    seen: Array = np.broadcast_to(given & wide, x.shape)
     floating = np.issubdtype(x.dtype, np.floating)
     if floating and np.isinf(x[seen]).any():
         raise DataError(f"{name}: infinite values. Use NaN for what is missing.")
@@ -253,14 +257,18 @@ def _missing(
     if kind != "series":
         whole, some = seen.all(axis=tuple(range(2, x.ndim))), seen.any(axis=tuple(range(2, x.ndim)))
         if (whole != some).any():
-            raise DataError(f"{name}: parts of a frame are missing; for {kind} data only whole frames may be (all NaN).")
+            raise DataError(
+                f"{name}: parts of a frame are missing; for {kind} data only whole frames may be (all NaN)."
+            )
     silent = ~seen.reshape(len(x), -1).any(1)
     if silent.any():
         rows = np.flatnonzero(silent)
-        raise DataError(f"{name}: {len(rows)} sequence(s) without a single observed value, first row {rows[0]}. Drop them.")
+        raise DataError(
+            f"{name}: {len(rows)} sequence(s) without a single observed value, first row {rows[0]}. Drop them."
+        )
     if mask is None and not nan.any():
         return (x if lengths is None else np.where(wide, x, 0).astype(x.dtype)), None
-    frames = seen if kind == "series" else seen.all(axis=tuple(range(2, x.ndim)))
+    frames: Array = seen if kind == "series" else np.asarray(seen.all(axis=tuple(range(2, x.ndim))))
     return np.where(seen, x, 0).astype(x.dtype), frames
 
 

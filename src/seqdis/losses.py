@@ -61,6 +61,14 @@ def gaussian_nll(
     return 0.5 * z.square() + torch.log(std) + 0.5 * math.log(2.0 * math.pi)
 
 
+def kl_cycle(epoch: int, length: int) -> float:
+    """Weight of the KL terms: 0 at a cycle's start, a cosine ramp to 1 at its middle, 1 to its end."""
+    if length == 0:
+        return 1.0
+    position = min(1.0, 2.0 * (epoch % length) / length)
+    return 0.5 * (1.0 - math.cos(math.pi * position))
+
+
 def _logvar(gaussian: Gaussian) -> Tensor:
     if gaussian.logvar is None:
         raise ValueError("the KL divergence of a point is infinite; this term needs a Gaussian with a variance")

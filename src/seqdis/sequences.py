@@ -190,7 +190,8 @@ class Sequences:
     def fingerprint(self) -> str:
         """Hash of all that can change a result: values, masks, lengths, labels."""
         digest = hashlib.sha256(repr(self.spec).encode())
-        arrays = {"x": self.x, "mask": self.mask, "lengths": self.lengths, "times": self.times, **self.labels}
+        labels = {f"label {name}": values for name, values in self.labels.items()}
+        arrays = {"x": self.x, "mask": self.mask, "lengths": self.lengths, "times": self.times, **labels}
         for name in sorted(arrays):
             values = arrays[name]
             if values is not None:

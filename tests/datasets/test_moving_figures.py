@@ -9,6 +9,7 @@ from seqdis.errors import DataError, SettingsError
 from seqdis.sequences import Sequences
 
 STATIC = ("shape", "colour", "size")
+POSITION = ("position_x", "position_y")
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def test_arrays_are_bytes_of_the_declared_shape(train: Sequences) -> None:
     assert train.mask is None
     assert {name: values.shape for name, values in train.labels.items()} == {
         **dict.fromkeys((*STATIC, "motion"), (600,)),
-        **dict.fromkeys("xy", (600, 8)),
+        **dict.fromkeys(POSITION, (600, 8)),
     }
 
 
@@ -65,7 +66,7 @@ def test_figure_is_wholly_inside_every_frame(size: int) -> None:
 
 def test_labels_hold_the_position_of_the_figure(train: Sequences) -> None:
     symmetric = train[train.labels["shape"] != 3]  # the centre of a triangle's box is not its centre of mass
-    truth = np.stack([symmetric.labels["x"], symmetric.labels["y"]])
+    truth = np.stack([symmetric.labels["position_x"], symmetric.labels["position_y"]])
     assert np.abs(centroids(symmetric.x) - truth).max() < 0.15
 
 
@@ -78,7 +79,7 @@ def test_hybrid_has_colour_and_size_of_one_and_trajectory_of_the_other(data: Mov
     rows = np.flatnonzero(test.labels["shape"] != 3)
     a, b = test[rows[:100]], test[rows[100:200]]
     hybrid = data.hybrid(a, b)
-    assert np.abs(centroids(hybrid) - np.stack([b.labels["x"], b.labels["y"]])).max() < 0.15
+    assert np.abs(centroids(hybrid) - np.stack([b.labels["position_x"], b.labels["position_y"]])).max() < 0.15
     brightest = hybrid.reshape(100, 8, 3, -1).max(axis=-1)
     np.testing.assert_array_equal(
         brightest, np.broadcast_to(np.array(list(COLOURS.values()))[a.labels["colour"], None], (100, 8, 3))
@@ -98,7 +99,10 @@ def test_motion_is_read_from_a_trajectory_but_not_from_the_first_frame() -> None
     train, test = MovingFigures(n_train=1500, n_valid=1, n_test=900, seed=5, size=16).split("train", "test")
 
     def accuracy(first: slice) -> float:
-        views = [np.concatenate([s.labels["x"][:, first], s.labels["y"][:, first]], axis=1) for s in (train, test)]
+        views = [
+            np.concatenate([s.labels["position_x"][:, first], s.labels["position_y"][:, first]], axis=1)
+            for s in (train, test)
+        ]
         forest = RandomForestClassifier(50, min_samples_leaf=2, random_state=0).fit(views[0], train.labels["motion"])
         return float(forest.score(views[1], test.labels["motion"]))
 
@@ -110,13 +114,13 @@ def test_start_does_not_depend_on_the_motion(monkeypatch: pytest.MonkeyPatch) ->
     before = small().split("train")[0]
     monkeypatch.setattr("seqdis.datasets.moving_figures.MOTIONS", MOTIONS[::-1])
     after = small().split("train")[0]
-    for axis in "xy":
+    for axis in POSITION:
         np.testing.assert_allclose(before.labels[axis][:, 0], after.labels[axis][:, 0], atol=1e-5)
         assert not np.allclose(before.labels[axis][:, 1], after.labels[axis][:, 1], atol=0.1)
 
 
 def test_motions_move_as_named(train: Sequences) -> None:
-    dx, dy = np.diff(train.labels["x"], axis=1), np.diff(train.labels["y"], axis=1)
+    dx, dy = np.diff(train.labels["position_x"], axis=1), np.diff(train.labels["position_y"], axis=1)
     turn = dx[:, :-1] * dy[:, 1:] - dy[:, :-1] * dx[:, 1:]  # above 0: to the right, as y points down
     of = {motion.name: train.labels["motion"] == code for code, motion in enumerate(MOTIONS)}
     assert (turn[of["clockwise"]] > 0.1).all()
@@ -137,6 +141,7 @@ def test_noise_changes_pixels_only() -> None:
     error = (noisy.x.astype(float) - clean.x)[middle] / 255
     assert error.std() == pytest.approx(0.1, rel=0.1)
     assert abs(error.mean()) < 0.01
+    assert noisy.fingerprint() != clean.fingerprint()
 
 
 @pytest.mark.parametrize("rate", [0.3, 0.9])
@@ -168,7 +173,7 @@ def test_unseen_combinations_are_in_test_only(unseen: float) -> None:
 def test_same_seed_same_data_and_parts_differ() -> None:
     first, again, other = small(noise=0.05), small(noise=0.05), small(noise=0.05, seed=1)
     assert first.fingerprint() == again.fingerprint() != other.fingerprint()
-    starts = [part.labels["x"][:, 0] for part in first.parts().values()]
+    starts = [part.labels["position_x"][:, 0] for part in first.parts().values()]
     assert len(np.unique(np.concatenate(starts))) == sum(map(len, starts))
 
 
@@ -190,5 +195,7 @@ def test_hybrid_refuses_what_cannot_be_paired(data: MovingFigures, test: Sequenc
     with pytest.raises(DataError, match="hybrid of 3 and 4 sequences"):
         data.hybrid(test[:3], test[:4])
     unlabelled = Sequences(x=test.x[:3], spec=test.spec, name="mine")
-    with pytest.raises(DataError, match="mine: no label 'motion'"):
+    with pytest.raises(DataError, match=r"mine: elements of shape \(3, 32, 32\) with labels none; hybrids need"):
         data.hybrid(test[:3], unlabelled)
+    with pytest.raises(DataError, match=r"need sequences of moving-figures of shape \(3, 64, 64\)"):
+        small(size=64).hybrid(test[:3], test[:3])

@@ -129,7 +129,10 @@ def test_noise_has_the_stated_deviation_and_clean_takes_it_away() -> None:
     train = data.split("train")[0]
     error = train.x - data.clean(train)
     assert error.std() == pytest.approx(0.5, rel=0.02)
-    np.testing.assert_array_equal(data.clean(train), small().split("train")[0].x)
+    clean = small().split("train")[0]
+    np.testing.assert_array_equal(data.clean(train), clean.x)
+    for name in clean.labels:
+        np.testing.assert_array_equal(train.labels[name], clean.labels[name])
 
 
 @pytest.mark.parametrize(("unseen", "held"), [(0.25, 1), (0.5, 2)])
@@ -176,5 +179,7 @@ def test_hybrid_refuses_what_cannot_be_paired() -> None:
     test = data.split("test")[0]
     with pytest.raises(DataError, match="hybrid of 2 and 5 sequences"):
         data.hybrid(test[:2], test[:5])
-    with pytest.raises(DataError, match="mine: no label 'group'"):
+    with pytest.raises(DataError, match=r"mine: elements of shape \(6,\) with labels none; hybrids need"):
         data.hybrid(Sequences(x=test.x[:2], spec=test.spec, name="mine"), test[:2])
+    with pytest.raises(DataError, match=r"need sequences of toy-series of shape \(3,\)"):
+        small(features=3).clean(test)

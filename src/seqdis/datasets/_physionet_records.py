@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -96,6 +97,7 @@ def read_records(source: Path) -> pd.DataFrame:
             keep_default_na=False,
             na_values={"time": [], "parameter": [""], "value": [""]},
             skip_blank_lines=False,
+            quoting=csv.QUOTE_NONE,  # a stray quote must not join lines: lines are counted per record
         )
         minute_of = np.array([_minutes(time) for time in rows["time"].cat.categories])
     except ValueError as error:  # pandas' own errors are among these

@@ -17,6 +17,7 @@ from seqdis.datasets._base import SequenceDataset
 from seqdis.datasets._splits import random_parts
 from seqdis.errors import DataError, SettingsError
 from seqdis.hyperparameters import hyper, hyperparameters, validate
+from seqdis.inputs import as_sequences, from_frame
 from seqdis.sequences import Sequences
 
 _ARRAYS = (".npy", ".npz")
@@ -95,8 +96,6 @@ class UserFile(SequenceDataset):
         return self._from_table(path, form, label) if form in _TABLES else self._from_arrays(path, form, label)
 
     def _from_table(self, path: Path, form: str, label: str) -> Sequences:
-        from seqdis.inputs import from_frame
-
         if self.kind not in ("auto", "series"):
             raise SettingsError(f"UserFile.kind = '{self.kind}': tables such as {path.name} hold series; use 'series'.")
         return from_frame(
@@ -104,14 +103,14 @@ class UserFile(SequenceDataset):
         )
 
     def _from_arrays(self, path: Path, form: str, label: str) -> Sequences:
-        from seqdis.inputs import as_sequences
-
         arrays = _read_arrays(path, form)
         if "x" not in arrays:
             raise DataError(f"{path}: expected an array named 'x' with the sequences, found {', '.join(arrays)}.")
         x, times = arrays.pop("x"), arrays.pop("times", None)
-        if times is not None and times.shape != x.shape[:2]:
-            raise DataError(f"{path}: 'times' has shape {times.shape}; expected {x.shape[:2]}, the first axes of x.")
+        if times is not None and (times.shape != x.shape[:2] or times.dtype.kind not in "iuf"):
+            raise DataError(
+                f"{path}: 'times' is {times.dtype} of shape {times.shape}; expected numbers of shape {x.shape[:2]}."
+            )
         mask, lengths = arrays.pop("mask", None), arrays.pop("lengths", None)
         for name, values in arrays.items():
             if values.shape not in (x.shape[:1], x.shape[:2]):
@@ -121,7 +120,7 @@ class UserFile(SequenceDataset):
                 )
         kind = None if self.kind == "auto" else self.kind
         sequences = as_sequences(x, mask=mask, lengths=lengths, labels=arrays, kind=kind, name=label)
-        return sequences if times is None else replace(sequences, times=times)
+        return sequences if times is None else replace(sequences, times=times.astype(np.float64))
 
 
 def _read_arrays(path: Path, form: str) -> dict[str, npt.NDArray[Any]]:

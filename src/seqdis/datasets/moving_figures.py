@@ -82,8 +82,8 @@ FACTORS = (
     FactorSpec(name="colour", kind="static", classes=tuple(COLOURS)),
     FactorSpec(name="size", kind="static", classes=tuple(SIZES)),
     FactorSpec(name="motion", kind="dynamic", classes=tuple(motion.name for motion in MOTIONS)),
-    FactorSpec(name="x", kind="dynamic", unit="px"),
-    FactorSpec(name="y", kind="dynamic", unit="px"),
+    FactorSpec(name="position_x", kind="dynamic", unit="px"),
+    FactorSpec(name="position_y", kind="dynamic", unit="px"),
 )
 STATIC_COUNTS = (len(SHAPES), len(COLOURS), len(SIZES))
 PARTS = ("train", "valid", "test")
@@ -114,8 +114,8 @@ class MovingFigures(SequenceDataset):
     -----
     Frames are uint8 of shape (n, length, 3, size, size), edges anti-aliased by signed distances.
     Shape, colour, size and motion are independent and uniform. The first position has one distribution
-    for all motions, so a single frame does not tell the motion. A figure never leaves the frame.
-    Labels "x" and "y", (n, length), are the centre of the figure in pixels from the top left corner.
+    for all motions, so the first frame does not tell the motion. A figure never leaves the frame.
+    Labels "position_x" and "position_y", (n, length), are the centre of the figure in pixels from the top left corner.
 
     Examples
     --------
@@ -155,17 +155,21 @@ class MovingFigures(SequenceDataset):
         Raises
         ------
         DataError
-            Sets of different size, or without the labels.
+            Different numbers of sequences, or sequences without these labels or of another shape.
         """
         if len(static_of) != len(dynamic_of):
             raise DataError(
                 f"hybrid of {len(static_of)} and {len(dynamic_of)} sequences: give as many of one as of the other."
             )
-        labels = {}
+        labels, shape = {}, (3, self.size, self.size)
         for factor in FACTORS:
             given = static_of if factor.kind == "static" else dynamic_of
-            if factor.name not in given.labels:
-                raise DataError(f"{given.name}: no label '{factor.name}'; hybrids need sequences of {self.name}.")
+            if factor.name not in given.labels or given.spec.shape != shape:
+                known = ", ".join(given.labels) or "none"
+                raise DataError(
+                    f"{given.name}: elements of shape {given.spec.shape} with labels {known}; "
+                    f"hybrids need sequences of {self.name} of shape {shape}."
+                )
             labels[factor.name] = given.labels[factor.name]
         return self._render(labels)
 
@@ -187,8 +191,9 @@ class MovingFigures(SequenceDataset):
         draw, frames, pixels = (np.random.default_rng([self.seed, part, purpose]) for purpose in range(3))
         static, motion = np.divmod(combinations[draw.integers(len(combinations), size=n)], len(MOTIONS))
         shape, colour, size = np.unravel_index(static, STATIC_COUNTS)
+        position_x, position_y = self._positions(motion, draw)
         labels = {"shape": shape, "colour": colour, "size": size, "motion": motion}
-        labels |= dict(zip("xy", self._positions(motion, draw), strict=True))
+        labels |= {"position_x": position_x, "position_y": position_y}
         x = self._render(labels)
         if self.noise > 0:
             x = _add_noise(x, self.noise, pixels)
@@ -226,7 +231,7 @@ class MovingFigures(SequenceDataset):
         return x, y
 
     def _render(self, labels: Mapping[str, Array]) -> Array:
-        x, y = labels["x"], labels["y"]
+        x, y = labels["position_x"], labels["position_y"]
         frames = np.empty((*x.shape, 3, self.size, self.size), dtype=np.uint8)
         radius = (np.array(list(SIZES.values()), dtype=np.float32) * self.size)[labels["size"]]
         colour = np.array(list(COLOURS.values()), dtype=np.float32)[labels["colour"]]

@@ -21,6 +21,7 @@ from seqdis.datasets._physionet_records import hourly_means, read_outcomes, read
 from seqdis.datasets._splits import random_parts
 from seqdis.errors import DataError, SettingsError, unknown_name
 from seqdis.hyperparameters import hyper, hyperparameters, validate
+from seqdis.inputs import standardised
 from seqdis.sequences import DataSpec, FactorSpec, Sequences
 
 _PREPARATION = 1  # raise when the code below changes what comes out of it
@@ -73,6 +74,11 @@ class PhysioNet2012(SequenceDataset):
     root : str or None
         Folder that holds the files, or ``physionet2012/`` with them. None: ``SEQDIS_DATA``, else the
         user's cache folder.
+
+    Raises
+    ------
+    DataError
+        From `split`: files are missing, damaged or altered, or too few stays are left.
 
     Notes
     -----
@@ -193,26 +199,23 @@ class PhysioNet2012(SequenceDataset):
         rest = random_parts(n - test, {"train": 0.8, "valid": 0.2}, self.split_seed)
         index = {part: test + np.sort(rows) for part, rows in rest.items()}
         index["test"] = np.arange(test)
-        center, scale = _center_and_scale(arrays["x"][index["train"]], arrays["mask"][index["train"]])
-        spec = DataSpec(
-            kind="series",
-            shape=(len(features),),
-            length=self.rows,
-            center=center,
-            scale=scale,
-            missing=True,
-            feature_names=features,
-            factors=_FACTORS,
-        )
         everything = Sequences(
             x=arrays["x"],
-            spec=spec,
+            spec=DataSpec(
+                kind="series",
+                shape=(len(features),),
+                length=self.rows,
+                missing=True,
+                feature_names=features,
+                factors=_FACTORS,
+            ),
             mask=arrays["mask"],
             lengths=arrays["lengths"],
             labels={factor.name: arrays[factor.name] for factor in _FACTORS},
             ids=arrays["ids"],
         )
-        return {part: replace(everything[rows], name=f"physionet/{part}") for part, rows in index.items()}
+        spec = standardised(everything[index["train"]])
+        return {part: replace(everything[rows], spec=spec, name=f"physionet/{part}") for part, rows in index.items()}
 
 
 def _set_files(letter: str) -> tuple[RemoteFile, RemoteFile]:
@@ -254,15 +257,3 @@ def _labels(descriptors: pd.DataFrame, outcomes: pd.DataFrame) -> dict[str, npt.
         "sofa": number(outcomes["SOFA"]),
         "length_of_stay": number(outcomes["Length_of_stay"]),
     }
-
-
-def _center_and_scale(
-    x: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_]
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    center, scale = [], []
-    for feature in range(x.shape[-1]):
-        values = x[..., feature][mask[..., feature]].astype(np.float64)
-        # A feature that training never shows, or always shows alike, stays in its own units.
-        center.append(float(values.mean()) if len(values) else 0.0)
-        scale.append(float(values.std()) if len(values) and values.std() > 0 else 1.0)
-    return tuple(center), tuple(scale)

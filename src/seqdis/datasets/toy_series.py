@@ -115,17 +115,21 @@ class ToySeries(SequenceDataset):
         Raises
         ------
         DataError
-            Sets of different size, or without the labels.
+            Different numbers of sequences, or sequences without these labels or of another shape.
         """
         if len(static_of) != len(dynamic_of):
             raise DataError(
                 f"hybrid of {len(static_of)} and {len(dynamic_of)} sequences: give as many of one as of the other."
             )
-        labels = {}
+        labels, shape = {}, (self.features,)
         for factor in FACTORS:
             given = static_of if factor.kind == "static" else dynamic_of
-            if factor.name not in given.labels:
-                raise DataError(f"{given.name}: no label '{factor.name}'; hybrids need sequences of {self.name}.")
+            if factor.name not in given.labels or given.spec.shape != shape:
+                known = ", ".join(given.labels) or "none"
+                raise DataError(
+                    f"{given.name}: elements of shape {given.spec.shape} with labels {known}; "
+                    f"hybrids need sequences of {self.name} of shape {shape}."
+                )
             labels[factor.name] = given.labels[factor.name]
         return self._render(labels)
 

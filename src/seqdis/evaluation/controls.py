@@ -7,7 +7,7 @@ Two kinds. `control_codes` gives other codes, which go through the very probe th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import Self
 
@@ -19,6 +19,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from seqdis.evaluation.parts import Model, normalised
 from seqdis.evaluation.probe import Logistic, by_class, log_loss, stride_of
 from seqdis.factors import Factors
+from seqdis.inputs import standardised
 from seqdis.sequences import Array, Sequences
 
 UNTRAINED, PCA_CODE, RAW = "untrained encoder", "PCA code", "raw features"
@@ -103,24 +104,15 @@ class RawFeatures:
         """Learn scales, sizes and, from the number of window codes, the stride."""
         self.time_ = train.x.shape[1]
         self.stride_ = stride_of(self.time_, windows or self.time_)
-        self.spec_ = train.spec
-        if train.spec.kind == "series":
-            observed = train.observed()
-            count = np.maximum(observed.sum((0, 1)), 1)
-            center = train.x.sum((0, 1), where=observed, dtype=float) / count
-            spread = np.sqrt(np.square(train.x - center).sum((0, 1), where=observed) / count)
-            self.spec_ = replace(train.spec, center=tuple(center), scale=tuple(np.where(spread > 0, spread, 1.0)))
+        self.spec_ = standardised(train) if train.spec.kind == "series" else train.spec
         self.width_ = self.values(train[:1]).shape[2]
         return self
 
     def values(self, part: Sequences) -> Array:
         """(n, time, width) float32, zero where missing or padded."""
         observed = part.observed()
-        if part.spec.kind == "image":
-            frames = self._pooled(part)
-        else:
-            frames = normalised(part.x.astype(np.float32), self.spec_)
-        return frames * (observed if observed.ndim == 3 else observed[..., None])
+        frames = self._pooled(part) if part.spec.kind == "image" else normalised(part.x, self.spec_)
+        return np.where(observed if observed.ndim == 3 else observed[..., None], frames, np.float32(0))
 
     def summaries(self, part: Sequences) -> Array:
         """(n, 5 * width): mean, minimum, maximum, last value and count of what was observed.

@@ -17,6 +17,10 @@ class Model(Protocol):
     """What evaluation asks of a fitted model. Every method of seqdis answers it; so may others."""
 
     @property
+    def spec_(self) -> DataSpec:
+        """The data it was fitted on, with center and scale."""
+
+    @property
     def static_dim(self) -> int:
         """Size of the static code."""
 

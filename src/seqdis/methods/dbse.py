@@ -13,9 +13,10 @@ from seqdis.errors import SettingsError, unknown_name
 from seqdis.estimator import Disentangler
 from seqdis.factors import Gaussian, Posterior
 from seqdis.hyperparameters import hyper, hyperparameters
-from seqdis.losses import LossTerms, gaussian_nll, kl_gaussian, kl_standard
+from seqdis.losses import LossTerms, kl_cycle, kl_gaussian, kl_standard
+from seqdis.nn.likelihood import frame_errors, series_errors
 from seqdis.nn.network import Progress
-from seqdis.nn.sequence_vae import Features, Observation, SequenceVAE, build_body, frames_present, join
+from seqdis.nn.sequence_vae import Features, SequenceVAE, build_body, join
 from seqdis.sequences import Batch, DataSpec
 from seqdis.training.settings import Training
 
@@ -109,26 +110,26 @@ class DBSE(Disentangler):
     name = "dbse"
     papers = ("Berman2024DBSE",)
 
-    static_dim: int = hyper(16, low=4, high=256, log=True, at_least=1)
-    dynamic_dim: int = hyper(16, low=4, high=256, log=True, at_least=1)
+    static_dim: int = hyper(default=16, low=4, high=256, log=True, at_least=1)
+    dynamic_dim: int = hyper(default=16, low=4, high=256, log=True, at_least=1)
     anchor: Anchor = "first"
     subtract: bool = True
     anchor_loss: bool = True
     anchor_fill: Literal["noise", "zeros"] = "noise"
     causal: bool = False
     loss: Literal["paper", "reference"] = "paper"
-    sequence_weight: float = hyper(1.0, at_least=0)
-    anchor_weight: float = hyper(0.2, low=0.01, high=1.0, at_least=0)
-    static_weight: float = hyper(0.2, low=1e-3, high=10.0, log=True, at_least=0)
-    dynamic_weight: float = hyper(0.2, low=1e-3, high=10.0, log=True, at_least=0)
+    sequence_weight: float = hyper(default=1.0, at_least=0)
+    anchor_weight: float = hyper(default=0.2, low=0.01, high=1.0, at_least=0)
+    static_weight: float = hyper(default=0.2, low=1e-3, high=10.0, log=True, at_least=0)
+    dynamic_weight: float = hyper(default=0.2, low=1e-3, high=10.0, log=True, at_least=0)
     anchor_twice: bool = False
-    kl_cycle: int = hyper(0, at_least=0)
-    hidden_dim: int = hyper(64, low=32, high=256, log=True, at_least=1)
-    feature_dim: int = hyper(64, low=16, high=256, log=True, at_least=1)
-    filters: int = hyper(32, low=16, high=64, log=True, at_least=1)
-    window: int = hyper(4, low=2, high=24, at_least=1)
-    copies: int = hyper(1, at_least=1)
-    scale_floor: float = hyper(0.05, at_least=0, at_most=0.4)
+    kl_cycle: int = hyper(default=0, at_least=0)
+    hidden_dim: int = hyper(default=64, low=32, high=256, log=True, at_least=1)
+    feature_dim: int = hyper(default=64, low=16, high=256, log=True, at_least=1)
+    filters: int = hyper(default=32, low=16, high=64, log=True, at_least=1)
+    window: int = hyper(default=4, low=2, high=24, at_least=1)
+    copies: int = hyper(default=1, at_least=1)
+    scale_floor: float = hyper(default=0.05, at_least=0, at_most=0.4)
     decoder_noise: bool = False
     spectrogram_encoder: Literal["element", "recurrent"] = "element"
     training: Training = hyper(factory=Training)
@@ -178,16 +179,17 @@ class DBSENetwork(SequenceVAE):
             scale_floor=settings.scale_floor,
             spectrogram_encoder=settings.spectrogram_encoder,
         )
-        super().__init__(body, settings.static_dim, settings.dynamic_dim, settings.hidden_dim)
+        super().__init__(spec, body, settings.static_dim, settings.dynamic_dim, settings.hidden_dim)
         self.settings = settings
-        self.spec = spec
         self.elements = math.ceil(spec.length / body.stride)
         anchor = settings.anchor
         if anchor == "random_per_run":
             draw = torch.Generator().manual_seed(settings.training.seed)
             anchor = int(torch.randint(self.elements, (), generator=draw))
         if isinstance(anchor, int) and not 0 <= anchor < self.elements:
-            raise SettingsError(f"DBSE.anchor = {anchor}: sequences have {self.elements} elements, 0..{self.elements - 1}.")
+            raise SettingsError(
+                f"DBSE.anchor = {anchor}: sequences have {self.elements} elements, 0..{self.elements - 1}."
+            )
         self.anchor: Anchor = anchor
 
     def encode(self, batch: Batch) -> Posterior:
@@ -265,16 +267,14 @@ class DBSENetwork(SequenceVAE):
         readable = None if rest.readable is None else rest.readable[rows, index].unsqueeze(1)
         slots = self.body.dynamic(Features(fill, readable))
 
-        def spread(shared: Tensor | None, own: Tensor | None) -> Tensor:
-            assert shared is not None
-            assert own is not None
+        def spread(shared: Tensor, own: Tensor) -> Tensor:
             full = shared.repeat(copies, 1, 1, 1)
             full[:, rows, index] = own.transpose(0, 1)
             return full.flatten(0, 1)
 
         return Posterior(
-            Gaussian(static.mean.repeat(copies, 1), static.logvar.repeat(copies, 1)),
-            Gaussian(spread(dynamic.mean, slots.mean), spread(dynamic.logvar, slots.logvar)),
+            static.map(lambda values: values.repeat(copies, 1)),
+            dynamic.map(spread, slots),
             None if features.lengths is None else features.lengths.repeat(copies),
         )
 
@@ -296,57 +296,6 @@ class DBSENetwork(SequenceVAE):
             readable = torch.ones(batch, reached, steps, dtype=torch.bool, device=features.values.device)
         more = self.elements - reached
         return Features(pad(features.values, (0, 0, 0, 0, 0, more)), pad(readable, (0, 0, 0, more)))
-
-
-def series_errors(
-    observation: Observation, batch: Batch, index: Tensor, window: int, loss: str
-) -> tuple[Tensor, Tensor]:
-    """Negative log-likelihood of the sequence and of the anchor, (copies * batch,) each.
-
-    "paper": summed over the values of the part, missing ones counted at the mean of those observed.
-    "reference": the sequence term sums what is observed, anchor included; the anchor term is the
-    first step of its window without a mask.
-    """
-    time, copies = batch.x.shape[1], observation.mean.shape[0] // len(batch)
-    assert observation.scale is not None
-    nll = gaussian_nll(batch.x.repeat(copies, 1, 1), observation.mean[:, :time], observation.scale[:, :time])
-    index = index.repeat(copies)
-    observed = torch.ones_like(batch.x, dtype=torch.bool) if batch.mask is None else batch.mask
-    if batch.lengths is not None:
-        observed = observed & batch.valid_steps().unsqueeze(-1)
-    observed = observed.repeat(copies, 1, 1)
-    if loss == "reference":
-        return (nll * observed).sum((1, 2)), nll[_rows(index), index * window].sum(-1)
-    in_anchor = (torch.arange(time, device=index.device) // window) == index[:, None]
-    valid = batch.valid_steps().repeat(copies, 1)
-
-    def part(steps: Tensor) -> Tensor:
-        seen = observed & steps.unsqueeze(-1)
-        mean = torch.where(seen, nll, 0.0).sum((1, 2)) / seen.sum((1, 2)).clamp(min=1)
-        return mean * (steps & valid).sum(1) * batch.x.shape[-1]
-
-    return part(~in_anchor), part(in_anchor)
-
-
-def frame_errors(
-    observation: Observation, batch: Batch, index: Tensor, anchor_twice: bool
-) -> tuple[Tensor, Tensor]:
-    """Squared error of the sequence and of the anchor frame, summed over values, (batch,) each."""
-    error = (observation.mean - batch.x).square().flatten(2).sum(-1)
-    present = frames_present(batch)
-    if present is not None:
-        error = error * present
-    anchor = error[_rows(index), index]
-    total = error.sum(1)
-    return (total if anchor_twice else total - anchor), anchor
-
-
-def kl_cycle(epoch: int, length: int) -> float:
-    """Weight of the KL terms: 0 at a cycle's start, a cosine ramp to 1 at its middle, 1 to its end."""
-    if length == 0:
-        return 1.0
-    position = min(1.0, 2.0 * (epoch % length) / length)
-    return 0.5 * (1.0 - math.cos(math.pi * position))
 
 
 def _rows(index: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ class GaussianHead(nn.Module):
         self.leaky = leaky
 
     def forward(self, features: Float[Tensor, "*batch width"]) -> Gaussian:
+        """One Gaussian per row of features; float32 even under autocast."""
         mean, logvar = self.mean(features), self.logvar(features)
         if self.leaky:
             mean, logvar = leaky_relu(mean, 0.2), leaky_relu(logvar, 0.2)
@@ -39,6 +40,7 @@ class StaticHead(nn.Module):
         self.gaussian = GaussianHead(hidden, dim, leaky=leaky)
 
     def forward(self, features: Float[Tensor, "batch width"]) -> Gaussian:
+        """Static posterior of every sequence."""
         return self.gaussian(torch.tanh(self.hidden(features)))
 
 
@@ -54,6 +56,7 @@ class DynamicHead(nn.Module):
         self.gaussian = GaussianHead(dim if causal else 2 * dim, dim)
 
     def forward(self, features: Float[Tensor, "batch time width"], lengths: Tensor | None = None) -> Gaussian:
+        """Dynamic posterior of every step; with ``lengths``, padding changes nothing before it."""
         if lengths is None:
             states, _ = self.rnn(features)
         else:

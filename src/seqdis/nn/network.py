@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from seqdis.factors import Factors, Posterior
 from seqdis.losses import LossTerms
-from seqdis.sequences import Batch
+from seqdis.sequences import Batch, DataSpec
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,11 @@ class Progress:
 class Network(nn.Module):
     """A torch module with the four verbs of sequential disentanglement.
 
-    ``stride`` is the number of steps that one dynamic code stands for: 1, or a window.
+    ``spec`` describes the data it was built for; ``stride`` is the number of steps that one
+    dynamic code stands for: 1, or a window.
     """
 
+    spec: DataSpec
     stride: int = 1
     objectives: tuple[str, ...] = ("model",)
 
@@ -53,9 +55,7 @@ class Network(nn.Module):
         """(batch, windows * stride, *features): the mean observation, in normalised units."""
         raise TypeError(f"{type(self).__name__} has no decoder")
 
-    def prior(
-        self, n: int, length: int, generator: torch.Generator | None = None, *, mean: bool = False
-    ) -> Factors:
+    def prior(self, n: int, length: int, generator: torch.Generator | None = None, *, mean: bool = False) -> Factors:
         """Draw ``n`` pairs of codes of ``length`` windows; ``mean`` returns step means along a sampled path."""
         raise TypeError(f"{type(self).__name__} has no prior")
 

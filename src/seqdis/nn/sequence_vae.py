@@ -98,7 +98,9 @@ class FrameBody(nn.Module):
         return self.dynamic_head(features.read(), features.lengths)
 
     def observe(
-        self, codes: Float[Tensor, "batch elements width"], valid: Bool[Tensor, "batch elements"] | None = None,
+        self,
+        codes: Float[Tensor, "batch elements width"],
+        valid: Bool[Tensor, "batch elements"] | None = None,
         noise: torch.Generator | None = None,
     ) -> Observation:
         """Decode joint codes; frames where ``valid`` is false are left zero."""
@@ -139,7 +141,9 @@ class SeriesBody(nn.Module):
         return self.dynamic_head(features.read())
 
     def observe(
-        self, codes: Float[Tensor, "batch elements width"], valid: Bool[Tensor, "batch elements"] | None = None,
+        self,
+        codes: Float[Tensor, "batch elements width"],
+        valid: Bool[Tensor, "batch elements"] | None = None,
         noise: torch.Generator | None = None,
     ) -> Observation:
         """Decode joint codes to mean and scale of every value."""
@@ -152,8 +156,11 @@ class SequenceVAE(Network):
     The decoder reads the two codes side by side, dynamic first.
     """
 
-    def __init__(self, body: FrameBody | SeriesBody, static_dim: int, dynamic_dim: int, hidden_dim: int) -> None:
+    def __init__(
+        self, spec: DataSpec, body: FrameBody | SeriesBody, static_dim: int, dynamic_dim: int, hidden_dim: int
+    ) -> None:
         super().__init__()
+        self.spec = spec
         self.body = body
         self.static_dim = static_dim
         self.dynamic_prior = AutoregressivePrior(dynamic_dim, hidden_dim)
@@ -168,9 +175,7 @@ class SequenceVAE(Network):
         steps = valid.repeat_interleave(self.stride, dim=1)
         return mean * steps.reshape(*steps.shape, *[1] * (mean.ndim - 2))
 
-    def prior(
-        self, n: int, length: int, generator: torch.Generator | None = None, *, mean: bool = False
-    ) -> Factors:
+    def prior(self, n: int, length: int, generator: torch.Generator | None = None, *, mean: bool = False) -> Factors:
         """Static codes from N(0, I), dynamic ones from a roll-out of the learned prior."""
         dynamic = self.dynamic_prior.rollout(n, length, generator, mean=mean)
         static = torch.randn(n, self.static_dim, generator=generator, device=dynamic.device, dtype=dynamic.dtype)

@@ -38,6 +38,7 @@ class StepEncoder(nn.Module):
         )
 
     def forward(self, x: Float[Tensor, "*batch features"]) -> Float[Tensor, "*batch width"]:
+        """Features of every step."""
         return self.layers(x)
 
 
@@ -50,6 +51,7 @@ class WindowStaticHead(nn.Module):
         self.head = StaticHead(width, width, dim)
 
     def forward(self, window: Float[Tensor, "batch steps width"]) -> Gaussian:
+        """Static posterior of every window given."""
         _, last = self.rnn(window)
         return self.head(last[0])
 
@@ -63,6 +65,7 @@ class WindowDynamicHead(nn.Module):
         self.gaussian = GaussianHead(width, dim)
 
     def forward(self, windows: Float[Tensor, "batch windows steps width"]) -> Gaussian:
+        """Dynamic posterior of every window."""
         states, _ = self.rnn(windows.flatten(0, 1))
         return self.gaussian(states[:, -1].unflatten(0, windows.shape[:2]))
 

@@ -37,6 +37,7 @@ class SpectrogramEncoder(nn.Module):
         valid: Bool[Tensor, "batch time"] | None = None,
         lengths: Tensor | None = None,
     ) -> Float[Tensor, "batch time width"]:
+        """Features of every frame; zero where ``valid`` is false."""
         if self.variant == "element":
             features = self.layers(x)
         elif lengths is None:
@@ -59,6 +60,7 @@ class SpectrogramDecoder(nn.Module):
     def forward(
         self, codes: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"] | None = None
     ) -> Float[Tensor, "batch time bins"]:
+        """Frames of every step, in the units of the input; zero where ``valid`` is false."""
         frames: Tensor = self.out(self.rnn(codes)[0]).float()
         # Padding follows the real steps and the LSTM runs forward: it cannot reach them.
         return frames if valid is None else torch.where(valid.unsqueeze(-1), frames, 0.0)

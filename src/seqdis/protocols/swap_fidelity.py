@@ -32,9 +32,10 @@ class SwapFidelity(Protocol):
     Notes
     -----
     Errors are per value, in the units that networks see (images: [0, 1]; series: standard deviations),
-    on the real steps of the dynamic donor, reconstructions on its observed values only. Controls of the swap: either donor unchanged, the
-    average training frame, and the same network with random weights. Copying the dynamic donor is the
-    one to beat: a model that ignores its static code scores no better. The spread is over pairs.
+    on the real steps of the dynamic donor, reconstructions on its observed values only. Controls of the
+    swap: either donor unchanged, the average training frame, and the same network with random weights.
+    Copying the dynamic donor is the one to beat: a model that ignores its static code scores no better.
+    The spread is over pairs.
 
     Not published anywhere.
 
@@ -56,28 +57,28 @@ class SwapFidelity(Protocol):
                 f"swap-fidelity needs data that can render true hybrids; {type(data).__name__} has no method "
                 "hybrid(static_of, dynamic_of). Pass a generated data set, such as MovingFigures, as a whole."
             )
-        test = parts["test"]
+        test, spec = parts["test"], model.spec_
         statics, dynamics = self._pairs(len(test))
         a, b = test[statics], test[dynamics]
         untrained = model.untrained()
-        frame = _average_frame(parts["train"])
-        donors = {"static": _filled(a, frame), "dynamic": _filled(b, frame)}
+        frame = _average_frame(parts["train"], spec)
+        donors = {"static": _filled(a, frame, spec), "dynamic": _filled(b, frame, spec)}
         average = np.broadcast_to(frame, donors["dynamic"].shape)
         swaps = {
-            type(model).__name__: _produced(model.swap(a, b), test.spec),
+            type(model).__name__: _produced(model.swap(a, b), spec),
             "copy of the static donor": donors["static"],
             "copy of the dynamic donor": donors["dynamic"],
             "average frame": average,
-            "untrained network": _produced(untrained.swap(a, b), test.spec),
+            "untrained network": _produced(untrained.swap(a, b), spec),
         }
         copies = {
-            type(model).__name__: _produced(model.reconstruct(b), test.spec),
+            type(model).__name__: _produced(model.reconstruct(b), spec),
             "average frame": average,
-            "untrained network": _produced(untrained.reconstruct(b), test.spec),
+            "untrained network": _produced(untrained.reconstruct(b), spec),
         }
         steps = replace(b, mask=None).observed()  # the hybrid is known where values are missing, too
-        rows = _rows("swap_mse", swaps, normalised(data.hybrid(a, b), test.spec), steps)
-        rows += _rows("reconstruction_mse", copies, normalised(b.x, test.spec), b.observed())
+        rows = _rows("swap_mse", swaps, normalised(data.hybrid(a, b), spec), steps)
+        rows += _rows("reconstruction_mse", copies, normalised(b.x, spec), b.observed())
         return rows, {"pairs": self.n_pairs, "units": "as networks see the data; images: [0, 1]"}
 
     def _pairs(self, n: int) -> tuple[Array, Array]:
@@ -113,16 +114,16 @@ def _produced(values: Array, spec: DataSpec) -> Array:
     return values if spec.kind == "image" else normalised(values, spec)
 
 
-def _average_frame(train: Sequences) -> Array:
+def _average_frame(train: Sequences, spec: DataSpec) -> Array:
     seen = _per_value(train)
     count = np.broadcast_to(seen, train.x.shape).sum((0, 1))
     mean = train.x.sum((0, 1), where=seen, dtype=float) / np.maximum(count, 1)
-    return normalised(mean, train.spec)
+    return normalised(mean, spec)
 
 
-def _filled(part: Sequences, frame: Array) -> Array:
+def _filled(part: Sequences, frame: Array, spec: DataSpec) -> Array:
     """Donors with the average frame where a value is missing, so that a copy is as good as it can be."""
-    return np.where(_per_value(part), normalised(part.x, part.spec), frame)
+    return np.where(_per_value(part), normalised(part.x, spec), frame)
 
 
 def _per_value(part: Sequences) -> Array:

@@ -30,7 +30,9 @@ def swaps(static_of: Sequences, dynamic_of: Sequences, swapped: Array, truth: Ar
             _line(ax, _times(static_of, j), first[j, :, feature], label="static source", color=ORANGE, alpha=0.75)
             _line(ax, _times(dynamic_of, j), second[j, :, feature], label="dynamic source", color=SKY)
             if true is not None:
-                _line(ax, _times(dynamic_of, j), true[j, :, feature], label="true hybrid", color=INK, width=2.6, alpha=0.3)
+                _line(
+                    ax, _times(dynamic_of, j), true[j, :, feature], label="true hybrid", color=INK, width=2.6, alpha=0.3
+                )
             _line(ax, _times(dynamic_of, j), hybrids[j, :, feature], label="model's hybrid", color=BLUE, width=1.6)
     _dress(figure, axes, static_of, chosen)
     caption = "Swapped series: the static code of one sequence decoded with the dynamic code of another."
@@ -62,7 +64,9 @@ def reconstructions(sequences: Sequences, rebuilt: Array) -> Picture:
     for j in range(len(sequences)):
         title(axes[0, j], _name(sequences, j))
         for i, feature in enumerate(chosen):
-            _line(axes[i, j], _times(sequences, j), given[j, :, feature], label="observed", color=INK, width=0.8, dots=3.5)
+            _line(
+                axes[i, j], _times(sequences, j), given[j, :, feature], label="observed", color=INK, width=0.8, dots=3.5
+            )
             _line(axes[i, j], _times(sequences, j), copies[j, :, feature], label="rebuilt", color=ORANGE, width=1.6)
     _dress(figure, axes, sequences, chosen)
     caption = "Series and what the model rebuilds from their two codes; gaps are missing values."
@@ -106,7 +110,9 @@ def _line(ax: Any, times: Array, values: Array, *, width: float = 1.2, dots: flo
     known = np.isfinite(values)
     before, after = np.concatenate([[False], known[:-1]]), np.concatenate([known[1:], [False]])
     lonely = known & ~before & ~after
-    ax.plot(times, values, linewidth=width, solid_capstyle="round", marker="o" if dots else "", markersize=dots, **style)
+    ax.plot(
+        times, values, linewidth=width, solid_capstyle="round", marker="o" if dots else "", markersize=dots, **style
+    )
     if lonely.any() and not dots:
         ax.plot(times[lonely], values[lonely], "o", markersize=2 * width, **(style | {"label": "_"}))
 

@@ -16,10 +16,9 @@ from seqdis.errors import DataError
 from seqdis.evaluation.report import Report
 from seqdis.factors import Factors
 from seqdis.report.grids import reconstructions, sample_grid, swap_grid
-from seqdis.report.layout import Column, Table, tables
+from seqdis.report.layout import Row, Table, tables
 from seqdis.report.picture import (
     BLUE,
-    GRID,
     INK,
     MUTED,
     ORANGE,
@@ -29,6 +28,8 @@ from seqdis.report.picture import (
     grid_of_axes,
     legend,
     need_matplotlib,
+    new_figure,
+    plain,
     title,
 )
 from seqdis.sequences import DataSpec, FactorSpec
@@ -36,8 +37,9 @@ from seqdis.sequences import DataSpec, FactorSpec
 __all__ = ["Picture", "loss_curves", "reconstructions", "sample_grid", "score_bars", "swap_grid", "tsne"]
 
 Array = npt.NDArray[Any]
-MOST_POINTS = 2000
+MOST_POINTS = 1000
 _MOST_NAMES = 12
+_ACROSS = 3
 _FEWEST_POINTS = 8
 
 
@@ -76,13 +78,16 @@ def tsne(
     known = [factor for factor in spec.factors if factor.name in labels]
     if not known:
         names = ", ".join(f.name for f in spec.factors) or "none"
-        raise DataError(f"no labels to colour a t-SNE map by; factors of the data: {names}, labels given: {', '.join(labels) or 'none'}.")
+        raise DataError(
+            f"no labels to colour a t-SNE map by; factors of the data: {names}; "
+            f"labels given: {', '.join(labels) or 'none'}."
+        )
     if len(factors) < _FEWEST_POINTS:
         raise DataError(f"{len(factors)} sequences given; a t-SNE map needs at least {_FEWEST_POINTS}.")
     rows = np.arange(len(factors))
     if len(rows) > MOST_POINTS:
         rows = np.sort(np.random.default_rng(seed).choice(rows, MOST_POINTS, replace=False))
-    codes = {"static code": factors.static, "dynamic code, mean over time": factors.dynamic_mean()}
+    codes = {"static code": factors.static, "dynamic code (mean)": factors.dynamic_mean()}
     figure, axes = grid_of_axes(2, len(known), 2.45, 2.3)
     for line, (name, code) in zip(axes, codes.items(), strict=True):
         points = _map(code.detach().cpu().numpy()[rows].astype(np.float64), perplexity, seed)
@@ -134,7 +139,9 @@ def loss_curves(history: Sequence[Mapping[str, Any]]) -> Picture:
         ax.set_xlabel("epoch", fontsize=7.5, color=MUTED)
     handles, names = axes[0, 0].get_legend_handles_labels()
     legend(figure, handles, names)
-    return as_png(figure, "losses", "Loss terms by epoch, averaged over sequences, before weighting (total: weighted sum).")
+    return as_png(
+        figure, "losses", "Loss terms by epoch, averaged over sequences, before weighting (total: weighted sum)."
+    )
 
 
 def score_bars(report: Report) -> Picture:
@@ -145,17 +152,23 @@ def score_bars(report: Report) -> Picture:
     DataError
         The report has no scores.
     """
-    panels = [(table, i) for table in tables(report) for i in range(len(table.columns))]
-    if not panels:
+    shown = tables(report)
+    if not shown:
         raise DataError("the report holds no scores; nothing to draw.")
-    columns = min(3, len(panels))
-    tallest = max(len(table.rows) for table, _ in panels)
-    figure, axes = grid_of_axes(math.ceil(len(panels) / columns), columns, 3.1, 0.95 + 0.21 * tallest)
-    for ax, (table, i) in zip(axes.flat, panels, strict=False):
-        _bars(ax, table, i)
-    for ax in axes.flat[len(panels) :]:
-        ax.set_visible(False)
-    return as_png(figure, "score_bars", "Scores of the model (blue), its controls (grey) and published numbers (outlined).")
+    heights = [_lines(table) * (0.75 + 0.27 * len(table.rows)) + 0.35 for table in shown]
+    figure = new_figure(9.3, sum(heights))
+    parts = figure.subfigures(len(shown), 1, height_ratios=heights, squeeze=False)
+    for part, table in zip(parts.flat, shown, strict=True):
+        part.suptitle(table.title, fontsize=9.5, color=INK, x=0.01, ha="left", fontweight="bold")
+        axes = part.subplots(_lines(table), _ACROSS, squeeze=False, sharey=True)
+        for i, ax in enumerate(axes.flat):
+            plain(ax)
+            ax.set_visible(i < len(table.columns))
+            if i < len(table.columns):
+                _bars(ax, table, i)
+    return as_png(
+        figure, "score_bars", "Scores of the model (blue), its controls (grey) and published numbers (outlined)."
+    )
 
 
 def _map(code: Array, perplexity: float, seed: int) -> Array:
@@ -172,7 +185,8 @@ def _map(code: Array, perplexity: float, seed: int) -> Array:
     code = (code - code.mean(0)) / scale
     if code.shape[1] == 1:
         code = np.concatenate([code, np.zeros_like(code)], axis=1)
-    return TSNE(init="pca", perplexity=min(perplexity, len(code) / 3), random_state=seed).fit_transform(code)
+    points = TSNE(init="pca", perplexity=min(perplexity, len(code) / 3), random_state=seed).fit_transform(code)
+    return np.asarray(points)
 
 
 def _per_sequence(labels: Array, factor: FactorSpec) -> Array:
@@ -196,39 +210,57 @@ def _scatter(figure: Any, ax: Any, points: Array, values: Array, factor: FactorS
     ax.margins(0.08)
     size = float(np.clip(1800 / len(points), 3, 18))
     unknown = np.isnan(values)
-    ax.scatter(*points[unknown].T, s=size, color="#c9ced8", linewidths=0)
+    ax.scatter(*points[unknown].T, s=size, color="#c9ced8", linewidths=0, alpha=0.85)
     if not np.ptp(points):
-        ax.text(0.5, 0.6, "collapsed: the same\nfor all sequences", transform=ax.transAxes, ha="center", fontsize=7.5, color=MUTED)
+        ax.text(
+            0.5,
+            0.6,
+            "collapsed: the same\nfor all sequences",
+            transform=ax.transAxes,
+            ha="center",
+            fontsize=7.5,
+            color=MUTED,
+        )
     last = code != "static code"
-    if not factor.classes:
-        shown = ax.scatter(*points[~unknown].T, s=size, c=values[~unknown], cmap="viridis", linewidths=0)
+    if factor.classes:
+        known = values[~unknown].astype(int)
+        colors = _class_colors(len(factor.classes))
+        # One call in random order: class after class, the last would hide the others.
+        order = np.random.default_rng(0).permutation(len(known))
+        ax.scatter(*points[~unknown][order].T, s=size, c=colors[known[order]], linewidths=0, alpha=0.85)
         if last:
-            bar = figure.colorbar(shown, ax=ax, orientation="horizontal", pad=0.03, aspect=30)
-            bar.set_label(factor.unit, fontsize=7.5, color=MUTED)
-            bar.ax.tick_params(labelsize=7, colors=MUTED, length=0)
-            bar.outline.set_visible(False)
+            _class_legend(ax, factor, colors)
         return
-    colors = _class_colors(len(factor.classes))
-    for k, name in enumerate(factor.classes):
-        ax.scatter(*points[values == k].T, s=size, color=colors[k], linewidths=0, label=name)
+    shown = ax.scatter(*points[~unknown].T, s=size, c=values[~unknown], cmap="viridis", linewidths=0, alpha=0.85)
     if last:
-        _class_legend(ax, factor)
+        _colour_bar(figure, ax, shown, factor.unit)
 
 
-def _class_legend(ax: Any, factor: FactorSpec) -> None:
+def _colour_bar(figure: Any, ax: Any, shown: Any, unit: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    bar = figure.colorbar(shown, cax=ax.inset_axes((0.1, -0.09, 0.8, 0.035)), orientation="horizontal")
+    bar.locator = MaxNLocator(4, steps=[1, 2, 5, 10])
+    bar.set_label(unit, fontsize=7.5, color=MUTED)
+    bar.ax.tick_params(labelsize=7, colors=MUTED, length=0)
+    bar.outline.set_visible(False)
+
+
+def _class_legend(ax: Any, factor: FactorSpec, colors: Array) -> None:
     if len(factor.classes) > _MOST_NAMES:
         ax.set_xlabel(f"{len(factor.classes)} classes", fontsize=7.5, color=MUTED)
         return
+    for color, name in zip(colors, factor.classes, strict=True):
+        ax.scatter([], [], s=18, color=color, linewidths=0, label=name)
     ax.legend(
         loc="upper center",
         bbox_to_anchor=(0.5, 0.0),
-        ncols=2 if max(map(len, factor.classes)) > 9 else 3,
+        ncols=2 if len(factor.classes) == 4 or max(map(len, factor.classes)) > 9 else 3,
         fontsize=7,
         frameon=False,
         handletextpad=0.1,
         columnspacing=0.8,
         labelcolor=INK,
-        markerscale=1.3,
     )
 
 
@@ -236,7 +268,7 @@ def _class_colors(count: int) -> Array:
     from matplotlib import colormaps
 
     if count <= 20:
-        return np.asarray(colormaps["tab10" if count <= 10 else "tab20"].colors)[:count]
+        return colormaps["tab10" if count <= 10 else "tab20"](np.arange(count))[:, :3]
     return colormaps["turbo"](np.linspace(0.03, 0.97, count))[:, :3]
 
 
@@ -245,21 +277,31 @@ def _spans_decades(ax: Any) -> bool:
     return bool(values.min() > 0 and values.max() / values.min() > 50)
 
 
+def _lines(table: Table) -> int:
+    return math.ceil(len(table.columns) / _ACROSS)
+
+
 def _bars(ax: Any, table: Table, index: int) -> None:
-    column: Column = table.columns[index]
-    looks = {
+    looks: dict[str, dict[str, Any]] = {
         "model": {"color": BLUE},
         "control": {"color": "#b6bdc9"},
         "published": {"color": PAPER, "edgecolor": INK, "linewidth": 0.9},
     }
-    shown = [(row, cell) for row in table.rows if (cell := row.cells[index]) is not None]
-    for y, (row, cell) in enumerate(shown):
-        ax.barh(y, cell.score.value, height=0.66, xerr=cell.score.spread, ecolor=INK, error_kw={"linewidth": 1.0}, **looks[row.role])
-    names = [row.method if row.role != "published" else f"{row.method} ({row.kind})" for row, _ in shown]
-    ax.set_yticks(range(len(shown)), names, fontsize=7.5, color=INK)
-    ax.invert_yaxis()
+    names = []
+    for y, row in enumerate(table.rows):
+        cell = row.cells[index]
+        names.append(f"{row.method}\n{_source(row) if row.role == 'published' else row.role}")
+        if cell is not None:
+            bar = {"height": 0.62, "ecolor": INK, "error_kw": {"linewidth": 1.0}, **looks[row.role]}
+            ax.barh(y, cell.score.value, xerr=cell.score.spread, **bar)
+    ax.set_yticks(range(len(names)), names, fontsize=7, color=INK)
+    # Limits by hand: all panels share them, and the first row stands on top.
+    ax.set_ylim(len(names) - 0.5, -0.5)
     ax.grid(visible=False, axis="y")
-    ax.axvline(0, color=GRID, linewidth=1)
+    column = table.columns[index]
     title(ax, column.heading)
-    where = " · ".join(part for part in (column.factor, table.title) if part)
-    ax.set_xlabel(where, fontsize=7, color=MUTED)
+    ax.set_xlabel(column.factor, fontsize=7.5, color=MUTED)
+
+
+def _source(row: Row) -> str:
+    return next((cell.score.source for cell in row.cells if cell is not None), "") or "source not stated"

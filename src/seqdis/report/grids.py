@@ -5,6 +5,7 @@ Video and spectrograms become tiles, series become curves; each function picks b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
@@ -19,7 +20,10 @@ from seqdis.sequences import Sequences
 
 Array = npt.NDArray[Any]
 Truth = Callable[[Sequences, Sequences], Array]
+Fold = Callable[[Pixels], Pixels]
 _LABEL, _SPACE = 24, 10
+_MOST_PAIRS = 6
+_MOST_FRAMES = 48  # a page must stay small enough to mail
 
 
 class Interventions(Protocol):
@@ -47,7 +51,7 @@ def swap_grid(
     model : fitted model
     sequences : Sequences
     rows, columns : sequence of int
-        Which sequences lend the static and the dynamic code.
+        Which sequences lend the static and the dynamic code. Of series at most 6 pairs are drawn.
     truth : callable, optional
         ``truth(static_of, dynamic_of)`` renders the true hybrids of two equally long `Sequences`
         row by row; they are shown beside the model's.
@@ -62,6 +66,9 @@ def swap_grid(
     pairs = [(row, column) for row in rows for column in columns]
     if not pairs:
         raise DataError("swap_grid needs at least one row and one column; got none.")
+    if sequences.spec.kind == "series":
+        # Curves need room: some pairs, spread over all.
+        pairs = pairs[:: math.ceil(len(pairs) / _MOST_PAIRS)]
     static_of = sequences[[row for row, _ in pairs]]
     dynamic_of = sequences[[column for _, column in pairs]]
     swapped = np.asarray(model.swap(static_of, dynamic_of))
@@ -69,12 +76,11 @@ def swap_grid(
     if sequences.spec.kind == "series":
         return (curves.swaps(static_of, dynamic_of, swapped, true),)
     paint = Painter.of(sequences.spec, sequences.x)
+    left, above = (_painted(paint, some.x, some.lengths) for some in (sequences[list(rows)], sequences[list(columns)]))
     hybrids = _painted(paint, swapped, dynamic_of.lengths)
     truths = None if true is None else _painted(paint, true, dynamic_of.lengths)
-    beyond = _painted(paint, sequences[list(columns)].x, sequences[list(columns)].lengths)
-    left = _painted(paint, sequences[list(rows)].x, sequences[list(rows)].lengths)
-    caption = "Each row keeps the static factors of the sequence on its left, each column the dynamic factors of the one above."
-    return _both(lambda fold: _swap_sheet(left, beyond, hybrids, truths, fold), "swap_grid", caption, frames)
+    caption = "Rows keep the static factors of the sequence on their left, columns the dynamic ones of that above."
+    return _both(lambda fold: _swap_sheet(left, above, hybrids, truths, fold), "swap_grid", caption, frames)
 
 
 def sample_grid(
@@ -109,13 +115,14 @@ def sample_grid(
         raise DataError(f"keep = {keep!r}: expected 'static' or 'dynamic'.")
     drawn = [np.asarray(model.sample(len(like), like=like, keep=keep, seed=seed + i)) for i in range(draws)]
     other = "dynamic" if keep == "static" else "static"
-    name, caption = f"sample_{keep}", f"The {keep} code of the sequence on the left is kept; the {other} code is drawn from the prior."
+    caption = f"The {keep} code of the given sequence is kept; the {other} code is drawn from the prior."
     if like.spec.kind == "series":
-        return (curves.samples(like, drawn, name, f"The {keep} code is kept; the {other} code is drawn from the prior."),)
+        return (curves.samples(like, drawn, f"sample_{keep}", caption),)
     paint = Painter.of(like.spec, like.x)
     left = _painted(paint, like.x, like.lengths)
-    tiles = [_painted(paint, x, None if x.shape[1] != like.x.shape[1] else like.lengths) for x in drawn]
-    return _both(lambda fold: _sample_sheet(left, tiles, keep, fold), name, caption, frames)
+    # The lengths of the given sequences say nothing about samples of another length.
+    tiles = [_painted(paint, x, like.lengths if x.shape[1] == like.x.shape[1] else None) for x in drawn]
+    return _both(lambda fold: _sample_sheet(left, tiles, keep, fold), f"sample_{keep}", caption, frames)
 
 
 def reconstructions(model: Interventions, sequences: Sequences, frames: int = 8) -> tuple[Picture, ...]:
@@ -154,13 +161,15 @@ def _painted(paint: Painter, x: Array, lengths: Array | None) -> list[Pixels]:
     return [paint(row, None if lengths is None else int(lengths[i])) for i, row in enumerate(x)]
 
 
-def _both(draw: Callable[[Callable[[Pixels], Pixels]], Sheet], name: str, caption: str, shown: int) -> tuple[Picture, ...]:
+def _both(draw: Callable[[Fold], Sheet], name: str, caption: str, shown: int) -> tuple[Picture, ...]:
     """The moving and the still form of one sheet; ``draw`` is told how to fold time into a tile."""
-    moving = draw(lambda tile: tile)
     still = draw(lambda tile: strip(tile, shown)).png(name, caption)
-    if all(len(frames) == 1 for _, _, frames in moving.tiles):
+    moving = draw(lambda tile: tile[:_MOST_FRAMES])
+    longest = max(len(frames) for _, _, frames in moving.tiles)
+    if longest == 1:
         return (still,)
-    return moving.gif(name, caption), still
+    note = f" Moving: the first {_MOST_FRAMES} frames." if longest == _MOST_FRAMES else ""
+    return moving.gif(name, caption + note), still
 
 
 def _swap_sheet(
@@ -168,7 +177,7 @@ def _swap_sheet(
     above: list[Pixels],
     hybrids: list[Pixels],
     truths: list[Pixels] | None,
-    fold: Callable[[Pixels], Pixels],
+    fold: Fold,
 ) -> Sheet:
     heads, stubs, cells = [fold(t) for t in above], [fold(t) for t in left], [fold(t) for t in hybrids]
     tall, wide = heads[0].shape[1:3]
@@ -196,7 +205,7 @@ def _swap_sheet(
     return sheet
 
 
-def _sample_sheet(left: list[Pixels], tiles: list[list[Pixels]], keep: str, fold: Callable[[Pixels], Pixels]) -> Sheet:
+def _sample_sheet(left: list[Pixels], tiles: list[list[Pixels]], keep: str, fold: Fold) -> Sheet:
     sheet = Sheet()
     stubs = [fold(tile) for tile in left]
     tall, wide = stubs[0].shape[1:3]

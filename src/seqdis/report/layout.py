@@ -86,6 +86,11 @@ class Table:
         form = f"{self.form} form" if self.form else ""
         return " · ".join(part for part in (self.protocol, self.dataset, form) if part)
 
+    def tail(self, column: int) -> str:
+        """The longest spread of a column as printed; values without one keep its room, so that points line up."""
+        cells = [cell for row in self.rows if (cell := row.cells[column]) is not None and cell.spread]
+        return max((f" ± {cell.spread}" for cell in cells), key=len, default="")
+
 
 def tables(report: Report) -> tuple[Table, ...]:
     """Lay a report out, groups and columns in order of first appearance.

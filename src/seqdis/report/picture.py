@@ -114,7 +114,13 @@ def title(ax: Axes, words: str) -> None:
 def legend(figure: Figure, handles: list[Any], labels: list[str]) -> None:
     """One legend for the whole figure, below it."""
     figure.legend(
-        handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False, fontsize=8, labelcolor=INK
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=min(4, len(labels)),
+        frameon=False,
+        fontsize=8,
+        labelcolor=INK,
     )
 
 

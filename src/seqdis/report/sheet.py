@@ -20,6 +20,7 @@ from seqdis.sequences import DataSpec
 Pixels = npt.NDArray[np.uint8]
 GAP = 2
 BLANK = 238
+_FRAME = 210
 _MARGIN = 12
 _TALL, _WIDE = 72, 120
 _RANGE = (2.0, 98.0)
@@ -50,10 +51,12 @@ class Sheet:
         out = np.repeat(page[None], count, axis=0)
         for x, y, frames in self.tiles:
             big = frames.repeat(scale, axis=1).repeat(scale, axis=2)
-            rows = slice(y * scale, y * scale + big.shape[1])
+            top, left = y * scale, x * scale
+            bottom, right = top + big.shape[1], left + big.shape[2]
+            # A thin frame, or a white video would melt into the page.
+            out[:, top - 1 : bottom + 1, left - 1 : right + 1] = _FRAME
             # A tile with fewer frames than the longest stands still on its last one.
-            shown = big[np.minimum(np.arange(count), len(big) - 1)]
-            out[:, rows, x * scale : x * scale + big.shape[2]] = shown
+            out[:, top:bottom, left:right] = big[np.minimum(np.arange(count), len(big) - 1)]
         return out
 
     def _page(self, width: int, height: int, scale: int) -> Pixels:
@@ -144,7 +147,8 @@ class Painter:
         level = np.clip((x - self.low) / (self.high - self.low), 0.0, 1.0)
         # Low frequencies at the bottom, time from left to right.
         picture = colormaps["magma"](level.T[::-1])[..., :3]
-        return np.rint(picture[None] * 255).astype(np.uint8)
+        painted: Pixels = np.rint(picture[None] * 255).astype(np.uint8)
+        return painted
 
 
 def _rgb(x: npt.NDArray[Any]) -> Pixels:
@@ -169,8 +173,18 @@ def _encode_gif(frames: Pixels, milliseconds: int) -> bytes:
     from PIL import Image
 
     chosen = np.linspace(0, len(frames) - 1, min(6, len(frames))).round().astype(int)
-    palette = Image.fromarray(np.concatenate(frames[chosen])).quantize(256, method=Image.Quantize.MEDIANCUT)
-    images = [Image.fromarray(f).quantize(palette=palette, dither=Image.Dither.NONE) for f in frames]
+    found = Image.fromarray(np.concatenate(frames[chosen])).quantize(255, method=Image.Quantize.MEDIANCUT)
+    # Entry 0 is the paper: a found palette would average it with its neighbours.
+    entries = [255, 255, 255, *(found.getpalette() or [])[: 255 * 3]]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(entries)
+    images = []
+    for frame in frames:
+        indices = np.array(Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE))
+        indices[(frame == 255).all(-1)] = 0
+        image = Image.fromarray(indices)
+        image.putpalette(entries)
+        images.append(image)
     buffer = io.BytesIO()
     images[0].save(
         buffer, format="GIF", save_all=True, append_images=images[1:], duration=milliseconds, loop=0, optimize=False

@@ -40,18 +40,18 @@ def latex(report: Report) -> str:
 
 def _text_table(table: Table, width: int) -> str:
     names = [["", "", *(row.method for row in table.rows)], ["", "", *(row.kind for row in table.rows)]]
-    cells = [_text_column(column, [row.cells[i] for row in table.rows]) for i, column in enumerate(table.columns)]
+    cells = [_text_column(table, index) for index in range(len(table.columns))]
     stub = _aligned(names, right=False)
     chunks = ["\n".join(_join(stub, part)) for part in _fitting(_aligned(cells, right=True), stub, width)]
     notes = [textwrap.fill(note, width, initial_indent="  ", subsequent_indent="    ") for note in table.notes]
     return "\n".join([table.title, "=" * len(table.title), "\n\n".join(chunks), *notes])
 
 
-def _text_column(column: Column, cells: Sequence[Cell | None]) -> list[str]:
-    """Two heading lines, then the cells; room is kept for spread and note so that points line up."""
-    present = [cell for cell in cells if cell is not None]
-    tail = max((len(cell.spread) + 3 for cell in present if cell.spread), default=0)
-    mark = 2 if any(cell.mark for cell in present) else 0
+def _text_column(table: Table, index: int) -> list[str]:
+    """Two heading lines, then the cells, with room for spread and note so that points line up."""
+    column, cells = table.columns[index], [row.cells[index] for row in table.rows]
+    tail = len(table.tail(index))
+    mark = 2 if any(cell is not None and cell.mark for cell in cells) else 0
     lines = []
     for cell in cells:
         value, spread, letter = (EMPTY, "", "") if cell is None else (cell.value, cell.spread, cell.mark)

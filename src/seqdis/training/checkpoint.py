@@ -88,7 +88,9 @@ class RunFolder:
 
     def finish(self, network: Network, description: Mapping[str, Any]) -> None:
         """Write the weights, then their checksum into ``run.json``; the training state goes."""
-        weights = dump_weights({name: value.detach().contiguous().cpu() for name, value in network.state_dict().items()})
+        weights = dump_weights(
+            {name: value.detach().contiguous().cpu() for name, value in network.state_dict().items()}
+        )
         write_bytes(self.path / "weights.safetensors", weights)
         checksum = hashlib.sha256(weights).hexdigest()
         content = {"format": FORMAT, "identity": self.identity, **description, "weights_sha256": checksum}

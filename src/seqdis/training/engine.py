@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,24 +29,26 @@ class Engine:
         self.fabric: Fabric = Fabric(accelerator=settings.accelerator, devices=1, precision=settings.precision)
         self.device: torch.device = self.fabric.device
 
-    def setup(self, network: Network, settings: Training) -> tuple[Any, list[Any]]:
-        """The wrapped network and one optimiser per objective."""
-        if self.device.type == "cuda":
-            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    def setup(self, network: Network, settings: Training) -> list[Any]:
+        """Move the network to the device; one optimiser per objective."""
+        self.fabric.setup_module(network)
         optimisers = [
             torch.optim.Adam(network.parameters_of(name), lr=settings.lr, fused=self.device.type in ("cpu", "cuda"))
             for name in network.objectives
         ]
-        wrapped, *rest = self.fabric.setup(network, *optimisers)
-        return wrapped, rest
+        return [self.fabric.setup_optimizers(optimiser) for optimiser in optimisers]
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The precision's context; batches go in unchanged (Fabric's own wrapper copies dataclasses)."""
+        return self.fabric.autocast()
 
     def backward(self, loss: Tensor) -> None:
         """Gradients of the loss, scaled as the precision asks."""
         self.fabric.backward(loss)
 
-    def clip(self, network: Any, optimiser: Any, norm: float) -> None:
+    def clip(self, network: Network, norm: float) -> None:
         """Scale the gradient down to a norm."""
-        self.fabric.clip_gradients(network, optimiser, max_norm=norm)
+        torch.nn.utils.clip_grad_norm_(network.parameters(), norm)
 
     def generator(self, seed: int) -> torch.Generator:
         """A source of random numbers on the device."""
@@ -53,34 +56,30 @@ class Engine:
 
 
 class Store:
-    """Sequences on a device, in the stored type; batches are cut out and normalised there.
+    """Sequences on a device, ready to be cut into batches.
 
-    Lengths stay known to the host, so that a batch is cropped to its longest sequence without
-    asking the device. Nothing beyond that length is computed on, in training or encoding.
+    Video stays in the stored type (bytes) and is brought to [0, 1] batch by batch; series are
+    normalised and cleared of what was not observed once, here. Lengths stay known to the host, so
+    that a batch is cropped to its longest sequence without asking the device: nothing beyond that
+    is computed on, in training or encoding.
     """
 
     def __init__(self, sequences: Sequences, spec: DataSpec, device: torch.device | str = "cpu") -> None:
-        # Images are brought to [0, 1] by how they are stored (bytes or floats); series by what the
-        # model was fitted on.
-        norm = sequences.spec if spec.kind == "image" else spec
-
-        def move(values: Array | None) -> Tensor | None:
-            if values is None:
-                return None
-            tensor = torch.from_numpy(np.ascontiguousarray(values))
-            return tensor.to(device) if tensor.nbytes < _room(device) else tensor
-
-        x = move(sequences.x)
-        assert x is not None
         self.device = torch.device(device)
-        self.x: Tensor = x
-        self.mask = move(sequences.mask)
-        self.times = move(sequences.times)
+        self.image = spec.kind == "image"
         self.lengths = sequences.lengths
-        self.series = spec.kind == "series"
-        shape = (-1,) if spec.kind != "image" else (-1, 1, 1)
-        self.center = torch.tensor(norm.center, dtype=torch.float32, device=device).view(shape)
-        self.factor = 1.0 / torch.tensor(norm.scale, dtype=torch.float32, device=device).view(shape)
+        partial = sequences.mask is not None or sequences.lengths is not None
+        mask = sequences.observed() if partial else None
+        x = sequences.x
+        if not self.image:
+            x = (x - np.asarray(spec.center, dtype=np.float32)) / np.asarray(spec.scale, dtype=np.float32)
+            if mask is not None:
+                x = np.where(mask if spec.kind == "series" else mask[..., None], x, np.float32(0.0))
+        # Images are brought to [0, 1] by how they are stored, whatever the model was fitted on.
+        self.scale = float(sequences.spec.scale[0])
+        self.x = self._keep(x)
+        self.mask = None if mask is None else self._keep(mask)
+        self.times = None if sequences.times is None else self._keep(sequences.times)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -93,41 +92,26 @@ class Store:
             counts = self.lengths[rows.numpy()]
             time = int(counts.max())
             lengths = torch.from_numpy(counts.astype(np.int64)).to(self.device, non_blocking=True)
+        x = self._cut(self.x, rows, time)
+        mask = None if self.mask is None else self._cut(self.mask, rows, time)
+        if self.image:
+            x = x.float() / self.scale
+            if mask is not None:
+                x = torch.where(mask[:, :, None, None, None], x, 0.0)
+        times = None if self.times is None else self._cut(self.times, rows, time)
+        return Batch(x=x, mask=mask, lengths=lengths, times=times, index=rows.to(self.device, non_blocking=True))
 
-        def some(values: Tensor | None) -> Tensor | None:
-            if values is None:
-                return None
-            picked = values[:, :time].index_select(0, rows.to(values.device))
-            return picked.to(self.device, non_blocking=True)
+    def _keep(self, values: Array) -> Tensor:
+        tensor = torch.from_numpy(np.ascontiguousarray(values))
+        return tensor.to(self.device) if tensor.nbytes < _room(self.device) else tensor
 
-        x, mask = some(self.x), some(self.mask)
-        assert x is not None
-        x = (x.float() - self.center) * self.factor
-        index = rows.to(self.device, non_blocking=True)
-        batch = Batch(x=x, mask=mask, lengths=lengths, times=some(self.times), index=index)
-        return _without_unseen(batch, self.series)
-
-
-def _without_unseen(batch: Batch, series: bool) -> Batch:
-    """Zeros where nothing was observed, so that no stored filler can reach a network."""
-    if batch.mask is None and batch.lengths is None:
-        return batch
-    seen = batch.valid_steps()
-    mask = batch.mask
-    if mask is not None:
-        mask = mask & (seen.unsqueeze(-1) if series else seen)
-    elif series:
-        mask = seen.unsqueeze(-1).expand_as(batch.x)
-    else:
-        mask = seen
-    wide = mask.reshape(*mask.shape, *[1] * (batch.x.ndim - mask.ndim))
-    x = torch.where(wide, batch.x, 0.0)
-    return Batch(x=x, mask=mask, lengths=batch.lengths, times=batch.times, index=batch.index)
+    def _cut(self, values: Tensor, rows: Tensor, time: int) -> Tensor:
+        picked = values[:, :time].index_select(0, rows.to(values.device))
+        return picked.to(self.device, non_blocking=True)
 
 
-def _room(device: torch.device | str) -> float:
+def _room(device: torch.device) -> float:
     """Bytes of one array that may live on the device: half of what is free on a GPU, all on a CPU."""
-    device = torch.device(device)
     if device.type != "cuda":
         return float("inf")
     return torch.cuda.mem_get_info(device)[0] / 2

@@ -42,11 +42,10 @@ def train(
     SeqdisError
         The loss is not finite at the end of an epoch.
     """
-    spec = network.spec  # type: ignore[attr-defined]
     engine = Engine(settings)
-    store = Store(sequences, spec, engine.device)
-    valid_store = None if valid is None else Store(valid, spec, engine.device)
-    wrapped, optimisers = engine.setup(network, settings)
+    store = Store(sequences, network.spec, engine.device)
+    valid_store = None if valid is None else Store(valid, network.spec, engine.device)
+    optimisers = engine.setup(network, settings)
     history: History = [] if folder is None else folder.resume(network, optimisers, engine.device)
     steps = -(-len(store) // settings.batch_size)
 
@@ -60,11 +59,12 @@ def train(
             progress = Progress(epoch, settings.max_epochs, epoch * steps + step, generator)
             batch = store.take(rows)
             for optimiser in optimisers:
-                terms = wrapped(batch, progress)
+                with engine.autocast():
+                    terms = network(batch, progress)
                 optimiser.zero_grad(set_to_none=True)
                 engine.backward(terms.total)
                 if settings.gradient_clip:
-                    engine.clip(wrapped, optimiser, settings.gradient_clip)
+                    engine.clip(network, settings.gradient_clip)
                 optimiser.step()
             # Sums stay on the device and are read once per epoch: no step waits for the host.
             for name, value in terms.detached().items():

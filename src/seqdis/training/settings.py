@@ -32,11 +32,11 @@ class Training(Settings):
         Least time between two states written for resuming.
     """
 
-    max_epochs: int = hyper(100, at_least=1)
-    batch_size: int = hyper(32, low=8, high=256, log=True, at_least=1)
-    lr: float = hyper(1e-3, low=1e-4, high=1e-2, log=True, above=0)
-    gradient_clip: float = hyper(0.0, at_least=0)
-    seed: int = hyper(0, at_least=0)
+    max_epochs: int = hyper(default=100, at_least=1)
+    batch_size: int = hyper(default=32, low=8, high=256, log=True, at_least=1)
+    lr: float = hyper(default=1e-3, low=1e-4, high=1e-2, log=True, above=0)
+    gradient_clip: float = hyper(default=0.0, at_least=0)
+    seed: int = hyper(default=0, at_least=0)
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
-    accelerator: Literal["auto", "cpu", "cuda", "mps"] = hyper("auto", identity=False)
-    save_seconds: float = hyper(20.0, at_least=0, identity=False)
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = hyper(default="auto", identity=False)
+    save_seconds: float = hyper(default=20.0, at_least=0, identity=False)

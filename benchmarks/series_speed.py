@@ -1,0 +1,136 @@
+"""Speed of DBSE on series at the published PhysioNet sizes: training step and encoding.
+
+    python benchmarks/series_speed.py
+    python benchmarks/series_speed.py --beside path/to/driver.py --json benchmarks/results/series_speed.json
+
+``--beside`` names a Python file that defines ``make_released(copies) -> (model, step, encode)``, where
+``step(batch)`` and ``encode(batch)`` run the authors' code on ``batch = (x, mask)`` (mask 1 = missing).
+That code has no licence and is not part of this project. Rounds alternate between the two sides in one
+process, so that a busy neighbour slows both; figures are medians of rounds, ratios are medians of paired
+ratios. Data are random at the real sizes: 30 stays x 80 rows x 10 features, 40 to 47 rows real, 40 % observed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import numpy as np
+import torch
+
+from seqdis.evaluation.report import provenance
+from seqdis.methods import DBSE
+from seqdis.nn.network import Progress
+from seqdis.sequences import DataSpec, Sequences
+from seqdis.training.engine import Store
+
+STAYS, ROWS, FEATURES = 30, 80, 10
+
+
+def made_up_stays(seed: int = 0) -> Sequences:
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(40, 48, STAYS)
+    lengths[0] = 47
+    mask = (rng.random((STAYS, ROWS, FEATURES)) < 0.4) & (np.arange(ROWS)[None, :, None] < lengths[:, None, None])
+    x = np.where(mask, rng.normal(size=mask.shape), 0).astype(np.float32)
+    spec = DataSpec(kind="series", shape=(FEATURES,), length=ROWS, missing=True)
+    return Sequences(x=x, spec=spec, mask=mask, lengths=lengths)
+
+
+def our_side(settings: DBSE, data: Sequences) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    network = settings.build(data.spec).train()
+    optimiser = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
+    store, rows = Store(data, data.spec), torch.arange(STAYS)
+    generator = torch.Generator().manual_seed(0)
+
+    def step() -> None:
+        terms = network(store.take(rows), Progress(generator=generator))
+        optimiser.zero_grad(set_to_none=True)
+        terms.total.backward()
+        optimiser.step()
+
+    @torch.inference_mode()
+    def encode() -> Any:
+        return network.encode(store.take(rows)).mean()
+
+    return step, encode
+
+
+def released_side(driver: Path, data: Sequences, copies: int) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    found = importlib.util.spec_from_file_location("driver", driver)
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    _, step, encode = module.make_released(copies=copies)
+    assert data.mask is not None
+    batch = (torch.from_numpy(data.x), torch.from_numpy(1.0 - data.mask.astype(np.float32)))
+    return lambda: step(batch), lambda: encode(batch)
+
+
+def timed(calls: dict[str, Callable[[], Any]], rounds: int, inner: dict[str, int]) -> dict[str, list[float]]:
+    """Milliseconds per call, one entry per round, sides alternating within a round."""
+    for call in calls.values():
+        for _ in range(3):
+            call()
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            started = time.perf_counter()
+            for _ in range(inner[name]):
+                call()
+            times[name].append(1e3 * (time.perf_counter() - started) / inner[name])
+    return times
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--beside", type=Path, help="driver of the authors' code")
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    data = made_up_stays()
+    reference = DBSE.published("mortality", "reference")
+    step10, encode = our_side(reference, data)
+    step1, _ = our_side(DBSE.published("mortality"), data)
+    calls = {"step, 10 copies": step10, "step, 1 copy (default)": step1, "encode": encode}
+    if options.beside:
+        calls["released step, 10 copies"], calls["released encode"] = released_side(options.beside, data, 10)
+    inner = {name: 10 if "encode" in name or "1 copy" in name else 1 for name in calls}
+    times = timed(calls, options.rounds, inner)
+    result: dict[str, Any] = {"milliseconds": {}, "stays_per_second": {}, "speedup": {}}
+    for name, values in times.items():
+        middle = statistics.median(values)
+        result["milliseconds"][name] = round(middle, 3)
+        result["stays_per_second"][name] = round(1e3 * STAYS / middle, 1)
+        print(f"{name:28s} {middle:9.2f} ms  {1e3 * STAYS / middle:10.0f} stays/s")
+    if options.beside:
+        pairs = {
+            "step, 10 copies": "released step, 10 copies",
+            "step, 1 copy (default)": "released step, 10 copies",
+            "encode": "released encode",
+        }
+        for name, other in pairs.items():
+            ratios = [b / a for a, b in zip(times[name], times[other], strict=True)]
+            quartiles = statistics.quantiles(ratios, n=4)
+            result["speedup"][name] = {"median": round(quartiles[1], 2), "quartiles": [round(q, 2) for q in quartiles]}
+            print(f"{name:28s} {quartiles[1]:6.2f} times the released code ({quartiles[0]:.2f} to {quartiles[2]:.2f})")
+    if options.json:
+        result["settings"] = {"rounds": options.rounds, "threads": options.threads, "stays": STAYS}
+        result["provenance"] = provenance({})
+        options.json.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

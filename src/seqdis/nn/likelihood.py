@@ -1,0 +1,51 @@
+"""How well observations are predicted: the whole sequence, and one element apart."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from seqdis.losses import gaussian_nll
+from seqdis.nn.sequence_vae import Observation, frames_present
+from seqdis.sequences import Batch
+
+
+def series_errors(
+    observation: Observation, batch: Batch, index: Tensor, window: int, loss: str
+) -> tuple[Tensor, Tensor]:
+    """Negative log-likelihood of the sequence and of the anchor, (copies * batch,) each.
+
+    "paper": summed over the values of the part, missing ones counted at the mean of those observed.
+    "reference": the sequence term sums what is observed, anchor included; the anchor term is the
+    first step of its window without a mask.
+    """
+    time, copies = batch.x.shape[1], observation.mean.shape[0] // len(batch)
+    assert observation.scale is not None
+    nll = gaussian_nll(batch.x.repeat(copies, 1, 1), observation.mean[:, :time], observation.scale[:, :time])
+    index = index.repeat(copies)
+    observed = torch.ones_like(batch.x, dtype=torch.bool) if batch.mask is None else batch.mask
+    if batch.lengths is not None:
+        observed = observed & batch.valid_steps().unsqueeze(-1)
+    observed = observed.repeat(copies, 1, 1)
+    if loss == "reference":
+        return (nll * observed).sum((1, 2)), nll[torch.arange(len(index), device=index.device), index * window].sum(-1)
+    in_anchor = (torch.arange(time, device=index.device) // window) == index[:, None]
+    valid = batch.valid_steps().repeat(copies, 1)
+
+    def part(steps: Tensor) -> Tensor:
+        seen = observed & steps.unsqueeze(-1)
+        mean = torch.where(seen, nll, 0.0).sum((1, 2)) / seen.sum((1, 2)).clamp(min=1)
+        return mean * (steps & valid).sum(1) * batch.x.shape[-1]
+
+    return part(~in_anchor), part(in_anchor)
+
+
+def frame_errors(observation: Observation, batch: Batch, index: Tensor, anchor_twice: bool) -> tuple[Tensor, Tensor]:
+    """Squared error of the sequence and of the anchor frame, summed over values, (batch,) each."""
+    error = (observation.mean - batch.x).square().flatten(2).sum(-1)
+    present = frames_present(batch)
+    if present is not None:
+        error = error * present
+    anchor = error[torch.arange(len(index), device=index.device), index]
+    total = error.sum(1)
+    return (total if anchor_twice else total - anchor), anchor

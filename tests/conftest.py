@@ -1,0 +1,29 @@
+"""What all tests share: one thread, a cache folder of their own, and the place of real data."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # must be set before torch starts its threads
+
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """Keep prepared data out of the user's cache folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEQDIS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def data_root():
+    """Folder of real data: SEQDIS_DATA, else the shared folder beside the checkout; skips without it."""
+    given = os.environ.get("SEQDIS_DATA")
+    folder = Path(given) if given else Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no real data: {folder} does not exist; set SEQDIS_DATA")
+    return folder

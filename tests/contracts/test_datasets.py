@@ -1,0 +1,193 @@
+"""What every entry of the data shelf promises; entries that need a download are checked up to their data."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+import seqdis.datasets
+from seqdis.datasets import MovingFigures, SequenceDataset, ToySeries, UserFile
+from seqdis.errors import DataError
+from seqdis.hyperparameters import fields_of, from_dict, to_dict
+from seqdis.sequences import FactorSpec, Sequences
+
+ENTRIES = [
+    entry for entry in map(seqdis.datasets.__dict__.get, seqdis.datasets.__all__) if entry is not SequenceDataset
+]
+SIZES = {"n_train": 24, "n_valid": 6, "n_test": 8}
+
+
+def user_file(folder: Path) -> UserFile:
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(20, 7, 3))
+    x[2, 3:] = np.nan
+    np.savez(folder / "mine.npz", x=x, person=np.arange(20) % 4)
+    return UserFile(path=str(folder / "mine.npz"), valid=0.2, test=0.2)
+
+
+# Settings that bring out every kind of array; one line for each entry whose data need no download.
+LOCAL: dict[str, Callable[[Path], SequenceDataset]] = {
+    "moving-figures": lambda _: MovingFigures(**SIZES, size=16),
+    "moving-figures with gaps": lambda _: MovingFigures(**SIZES, size=16, missing_rate=0.3, noise=0.1, unseen=0.3),
+    "toy-series": lambda _: ToySeries(**SIZES),
+    "toy-series with gaps": lambda _: ToySeries(**SIZES, missing_rate=0.3, ragged=True, unseen=0.3),
+    "file": user_file,
+}
+
+
+@pytest.fixture(params=LOCAL)
+def data(request: pytest.FixtureRequest, tmp_path: Path) -> SequenceDataset:
+    return LOCAL[request.param](tmp_path)
+
+
+def test_every_entry_is_examined() -> None:
+    assert {entry.name for entry in ENTRIES if not entry.files()} == {name.split(" with")[0] for name in LOCAL}
+
+
+def test_names_are_unique() -> None:
+    names = [entry.name for entry in ENTRIES]
+    assert len(set(names)) == len(names) > 0
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_entry_states_what_it_is(entry: type[SequenceDataset]) -> None:
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", entry.name)
+    assert entry.licence
+    assert entry.source
+    assert entry.modality in ("video", "audio", "series")
+    if entry.files():  # somebody published it
+        assert re.search(r"\b(19|20)\d\d\b", entry.citation)
+        assert entry.source.startswith("https://")
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_docstring_names_every_setting(entry: type[SequenceDataset]) -> None:
+    text = inspect.getdoc(entry) or ""
+    parameters = text.partition("Parameters\n----------\n")[2]
+    assert [field.name for field in fields_of(entry) if not re.search(rf"\b{field.name}\b", parameters)] == []
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_settings_survive_copies_and_json(entry: type[SequenceDataset]) -> None:
+    default = entry()
+    assert clone(default) == default
+    assert from_dict(entry, json.loads(json.dumps(to_dict(default)))) == default
+
+
+def test_parts_agree_with_their_spec(data: SequenceDataset) -> None:
+    parts = data.parts()
+    assert {"train", "valid", "test"} <= set(parts)
+    spec = data.spec
+    assert spec.length == parts["train"].x.shape[1]
+    assert all(len(values) in (1, spec.shape[0]) for values in (spec.center, spec.scale))
+    assert min(spec.scale) > 0
+    assert len(spec.feature_names) in (0, spec.shape[0])
+    for name, part in parts.items():
+        assert part.spec == spec
+        assert part.name.endswith(f"/{name}")
+        assert part.x.dtype in (np.uint8, np.float32)
+        assert part.x.shape[2:] == spec.shape
+        assert len(np.unique(part.ids)) == len(part)
+        assert spec.missing or part.mask is None
+
+
+def test_what_is_not_observed_is_zero_and_the_rest_finite(data: SequenceDataset) -> None:
+    for part in data.parts().values():
+        observed = part.observed()
+        assert not part.x[~observed].any()
+        assert np.isfinite(part.x).all()
+        assert observed.reshape(len(part), -1).any(axis=1).all()
+        if not part.spec.missing and part.lengths is None:
+            assert observed.all()
+
+
+def test_labels_agree_with_their_factors(data: SequenceDataset) -> None:
+    factors = data.spec.factors
+    assert len({factor.name for factor in factors}) == len(factors) > 0
+    assert not {factor.name for factor in factors} & {"x", "mask", "lengths", "times", "ids"}  # names of other arrays
+    for part in data.parts().values():
+        assert set(part.labels) == {factor.name for factor in factors}
+        for factor in factors:
+            check_label(part, factor)
+
+
+def check_label(part: Sequences, factor: FactorSpec) -> None:
+    values = part.labels[factor.name]
+    per_sequence, per_step = (len(part),), part.x.shape[:2]
+    assert values.shape == per_sequence or (factor.kind == "dynamic" and values.shape == per_step)
+    if factor.classes:
+        assert values.dtype.kind == "i"
+        assert ((values >= -1) & (values < len(factor.classes))).all()
+        assert (values >= 0).any()
+        assert factor.unit == ""
+    else:
+        assert values.dtype.kind == "f"
+        assert np.isfinite(values).any()
+
+
+def test_equal_settings_give_equal_data(data: SequenceDataset) -> None:
+    again = clone(data)
+    assert again.fingerprint() == data.fingerprint()
+    for name, part in data.parts().items():
+        assert again.parts()[name].fingerprint() == part.fingerprint()
+    seed = "split_seed" if hasattr(data, "split_seed") else "seed"
+    assert data.replace(**{seed: 1}).fingerprint() != data.fingerprint()
+
+
+def test_parts_have_their_own_fingerprints(data: SequenceDataset) -> None:
+    assert len({part.fingerprint() for part in data.parts().values()}) == len(data.parts())
+
+
+def test_unknown_part_is_refused_with_a_suggestion(data: SequenceDataset) -> None:
+    with pytest.raises(DataError, match=rf"{data.name}: unknown part 'trian'. Did you mean 'train'\?"):
+        data.split("train", "trian")
+
+
+def test_splitting_changes_nothing(data: SequenceDataset) -> None:
+    before = to_dict(data)
+    first = data.split("train", "test")
+    prints = [part.fingerprint() for part in first]
+    second = data.split("test", "train", "train")
+    assert [part.fingerprint() for part in first] == prints
+    assert [part.fingerprint() for part in second] == [prints[1], prints[0], prints[0]]
+    assert to_dict(data) == before
+    assert data == clone(data)
+
+
+def test_changed_settings_are_not_answered_with_old_data(data: SequenceDataset) -> None:
+    old = data.fingerprint()
+    data.set_params(**{"split_seed" if hasattr(data, "split_seed") else "seed": 3})
+    assert data.fingerprint() != old
+
+
+def test_sizes_are_as_asked() -> None:
+    for make in (MovingFigures, ToySeries):
+        sizes = {name: len(part) for name, part in make(**SIZES, length=3).parts().items()}
+        assert sizes == {"train": 24, "valid": 6, "test": 8}
+
+
+def test_another_process_gives_the_same_fingerprint() -> None:
+    generated = [MovingFigures(**SIZES, size=16, noise=0.1, missing_rate=0.2), ToySeries(**SIZES, ragged=True)]
+    code = (
+        "import json, sys\n"
+        "from seqdis import datasets\n"
+        "from seqdis.hyperparameters import from_dict\n"
+        "for name, settings in json.loads(sys.argv[1]):\n"
+        "    print(from_dict(getattr(datasets, name), settings).fingerprint())\n"
+    )
+    settings = json.dumps([(type(data).__name__, to_dict(data)) for data in generated])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "7"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, settings], env=environment, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.split() == [data.fingerprint() for data in generated]

@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+
+from seqdis.errors import DataError
+from seqdis.evaluation.metrics import accuracy, auroc, average_precision, bootstrap, leakage_gap, squared_error
+
+
+def two(scores):
+    scores = np.asarray(scores, dtype=float)
+    return np.stack([1 - scores, scores], 1)
+
+
+def test_accuracy_by_hand_and_a_class_never_seen_is_an_error():
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.4, 0.6]])
+    assert accuracy(np.array([0, 1, 1, 2]), probabilities) == 0.5
+
+
+def test_auroc_counts_ordered_pairs():
+    # positives 0.8 and 0.3, negatives 0.1, 0.5, 0.3: ordered 3 + 1, tied 1 of 6 pairs
+    assert auroc(np.array([1, 1, 0, 0, 0]), two([0.8, 0.3, 0.1, 0.5, 0.3])) == pytest.approx(4.5 / 6)
+
+
+def test_average_precision_by_hand():
+    # ranks of the positives: 1 and 3 -> (1/1 + 2/3) / 2
+    assert average_precision(np.array([1, 0, 1, 0]), two([0.9, 0.8, 0.7, 0.1])) == pytest.approx((1 + 2 / 3) / 2)
+
+
+def test_a_constant_scores_chance():
+    labels = np.array([1, 0, 0, 0])
+    assert auroc(labels, two([0.3] * 4)) == 0.5
+    assert average_precision(labels, two([0.3] * 4)) == 0.25
+
+
+@pytest.mark.parametrize("metric", [auroc, average_precision])
+def test_one_class_only_is_refused(metric):
+    with pytest.raises(DataError, match=r"classes \[0\]; expected both"):
+        metric(np.zeros(4, dtype=int), two([0.1, 0.2, 0.3, 0.4]))
+
+
+def test_leakage_gap_keeps_its_sign():
+    assert leakage_gap(0.1094, 0.1786) == pytest.approx(-0.0692)  # DBSE Tab. 2 prints it without the sign
+    np.testing.assert_allclose(leakage_gap(np.array([1.0, 0.5]), np.array([0.25, 0.75])), [0.75, -0.25])
+
+
+def test_squared_error_by_hand():
+    truth = np.zeros((2, 2, 2))
+    produced = np.array([[[1, 1], [3, 3]], [[2, 0], [0, 0]]], dtype=np.float32)
+    np.testing.assert_allclose(squared_error(truth, produced), [5.0, 1.0])
+    steps = np.array([[True, False], [True, True]])
+    np.testing.assert_allclose(squared_error(truth, produced, steps), [1.0, 1.0])
+    values = np.zeros((2, 2, 2), dtype=bool)
+    values[:, 0, 0] = True
+    np.testing.assert_allclose(squared_error(truth, produced, values), [1.0, 4.0])
+
+
+def test_squared_error_of_bytes_does_not_wrap_around():
+    assert squared_error(np.full((1, 1, 1), 10, np.uint8), np.full((1, 1, 1), 13, np.uint8))[0] == 9
+
+
+def test_squared_error_refuses_other_shapes():
+    with pytest.raises(DataError, match="expected equal ones"):
+        squared_error(np.zeros((2, 3, 1)), np.zeros((2, 4, 1)))
+
+
+def test_bootstrap_spread_is_that_of_a_mean():
+    values = np.random.default_rng(0).standard_normal(400)
+    draws = bootstrap(lambda rows: values[rows].mean(), 400, resamples=500, seed=1)
+    assert draws.std() == pytest.approx(values.std() / 20, rel=0.1)
+
+
+def test_bootstrap_in_strata_keeps_every_class_and_equal_seeds_draw_equal_rows():
+    labels = np.array([0] * 50 + [1] * 2)
+    counts = bootstrap(lambda rows: labels[rows].sum(), 52, resamples=30, seed=0, strata=labels)
+    assert (counts == 2).all()
+    first, second = (bootstrap(lambda rows: rows @ np.arange(9), 9, resamples=5, seed=3) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert len(bootstrap(lambda rows: 0.0, 9, resamples=0, seed=3)) == 0

@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+
+from fakes import PlantedData
+from seqdis.errors import DataError
+from seqdis.evaluation.parts import dataset_name, normalised, parts_of, with_label
+from seqdis.sequences import DataSpec, Sequences
+
+
+@pytest.fixture
+def parts():
+    return PlantedData(sizes=(6, 5, 4)).parts()
+
+
+def series(label):
+    return Sequences(
+        x=np.zeros((len(label), 2, 1), np.float32),
+        spec=DataSpec(kind="series", shape=(1,), length=2),
+        labels={"died": label},
+        name="stays/test",
+    )
+
+
+def test_a_data_set_a_mapping_and_one_part_are_accepted(parts):
+    assert list(parts_of(PlantedData(sizes=(6, 5, 4)), ("train", "test"))) == ["train", "test"]
+    assert parts_of(parts, ("test",), ("valid", "extra")) == {"test": parts["test"], "valid": parts["valid"]}
+    assert parts_of(parts["test"], ("test",)) == {"test": parts["test"]}
+
+
+def test_one_part_where_several_are_needed_says_what_to_pass(parts):
+    with pytest.raises(DataError, match=r"one Sequences was given \('planted/test'\), but the parts train, test"):
+        parts_of(parts["test"], ("train", "test"))
+
+
+def test_a_missing_part_is_named_with_those_known(parts):
+    with pytest.raises(DataError, match=r"unknown part 'valid'.*Known: test, train"):
+        parts_of({"train": parts["train"], "test": parts["test"]}, ("train", "valid"))
+
+
+def test_other_things_are_refused(parts):
+    with pytest.raises(DataError, match="got ndarray; expected"):
+        parts_of(np.zeros((3, 2, 1)), ("test",))
+    with pytest.raises(DataError, match="part 'test' is a ndarray"):
+        parts_of({"test": np.zeros((3, 2, 1))}, ("test",))
+
+
+def test_name_of_the_data_set(parts):
+    assert dataset_name(PlantedData(), parts) == "planted"
+    assert dataset_name(parts["test"], {"test": parts["test"]}) == "planted"
+    assert dataset_name(parts, parts) == "planted"
+
+
+def test_unknown_labels_are_dropped():
+    kept = with_label(series(np.array([1.0, -1.0, np.nan, 0.0])), "died")
+    assert kept.labels["died"].tolist() == [1, 0]
+    assert kept.labels["died"].dtype == np.int64
+    assert len(kept) == 2
+
+
+@pytest.mark.parametrize(
+    ("label", "name", "words"),
+    [
+        (np.array([0, 1]), "dead", "unknown label 'dead'.*Did you mean 'died'"),
+        (np.array([-1, -1]), "died", "unknown .-1. for all 2"),
+        (np.zeros((2, 2)), "died", "expected one class per sequence"),
+    ],
+)
+def test_labels_that_cannot_be_read(label, name, words):
+    with pytest.raises(DataError, match=words):
+        with_label(series(label), name)
+
+
+def test_normalised_is_per_feature_or_channel():
+    spec = DataSpec(kind="series", shape=(2,), length=1, center=(1.0, 2.0), scale=(2.0, 4.0))
+    np.testing.assert_allclose(normalised(np.array([[[3.0, 6.0]]]), spec), [[[1.0, 1.0]]])
+    video = DataSpec(kind="image", shape=(2, 1, 2), length=1, center=(0.0, 10.0), scale=(255.0,))
+    pixels = np.array([[[[[255, 0]], [[10, 10]]]]], dtype=np.uint8)
+    np.testing.assert_allclose(normalised(pixels, video)[0, 0], [[[1, 0]], [[0, 0]]])

@@ -1,0 +1,67 @@
+import pytest
+
+from seqdis.errors import DataError
+from seqdis.evaluation import Report, Score, merge
+from seqdis.evaluation.report import provenance
+
+
+def report():
+    rows = (
+        Score(
+            method="DBSE",
+            dataset="toy",
+            protocol="p",
+            metric="AUROC",
+            value=0.8,
+            spread=0.01,
+            n=3,
+            over="heads",
+            seed=1,
+        ),
+        Score(method="class prior", dataset="toy", protocol="p", metric="AUROC", value=0.5, role="control"),
+    )
+    return Report(scores=rows, settings={"p": {"seed": 0}}, provenance=provenance({"test": "abc"}, {"p": {"n": 2}}))
+
+
+def test_what_is_saved_is_loaded(tmp_path):
+    path = report().save(tmp_path / "deep" / "report.json")
+    assert Report.load(path) == report()
+    assert not list(path.parent.glob("*.partial"))
+
+
+def test_provenance_names_data_versions_and_hardware():
+    about = report().provenance
+    assert about["data"] == {"test": "abc"}
+    assert about["p"] == {"n": 2}
+    assert {"torch", "scikit-learn", "seqdis"} <= set(about["versions"])
+    assert about["hardware"]["threads"] >= 1
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: text.replace('"value": 0.8', '"value": "high"'),
+        lambda text: text.replace('"role": "control"', '"role": "judge"'),
+        lambda text: text.replace('"scores"', '"rows"'),
+    ],
+)
+def test_a_truncated_or_altered_file_is_refused(tmp_path, damage):
+    path = report().save(tmp_path / "report.json")
+    text = path.read_text()
+    assert damage(text) != text
+    path.write_text(damage(text))
+    with pytest.raises(DataError, match=r"report\.json is not a readable report"):
+        Report.load(path)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(DataError, match="is not a readable report"):
+        Report.load(tmp_path / "report.json")
+
+
+def test_find_and_merge():
+    both = merge([report(), report()])
+    assert len(both) == 4
+    assert [row.method for row in both.find(role="control", metric="AUROC")] == ["class prior"] * 2
+    assert both.find(method="nobody") == ()
