@@ -34,7 +34,7 @@ class PlantedData:
     poison: int = 0  # added to the static labels of test, modulo the classes
 
     def parts(self) -> dict[str, Sequences]:
-        return {part: self._part(part, n, k) for k, (part, n) in enumerate(zip(("train", "valid", "test"), self.sizes))}
+        return {part: self._part(part, self.sizes[k], k) for k, part in enumerate(("train", "valid", "test"))}
 
     def hybrid(self, static_of: Sequences, dynamic_of: Sequences) -> np.ndarray:
         return mixed(static_of, dynamic_of)

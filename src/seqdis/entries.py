@@ -31,6 +31,8 @@ def find(shelf: Shelf, name: str) -> type[Any]:
     """
     if ":" in name:
         path, _, attribute = name.partition(":")
+        if not path or path.startswith("."):
+            raise SettingsError(f"'{name}': expected `package.module:Class`.")
         try:
             entry = getattr(importlib.import_module(path), attribute, None)
         except ModuleNotFoundError as error:

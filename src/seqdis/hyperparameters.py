@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Self, TypeVar, dataclass_transform
 
 import msgspec
+import numpy as np
 from sklearn.base import BaseEstimator
 
 from seqdis.errors import SettingsError, unknown_name
@@ -85,10 +86,10 @@ class Settings(BaseEstimator):
 def to_dict(settings: Settings) -> dict[str, Any]:
     """Hyperparameters as JSON-ready builtins, nested settings as nested dictionaries."""
 
-    def plain(value: Any) -> Any:
-        return to_dict(value) if isinstance(value, Settings) else msgspec.to_builtins(value)
+    def builtin(value: Any) -> Any:
+        return to_dict(value) if isinstance(value, Settings) else msgspec.to_builtins(value, enc_hook=_builtin)
 
-    return {f.name: plain(getattr(settings, f.name)) for f in dataclasses.fields(_as_data(settings))}
+    return {f.name: builtin(getattr(settings, f.name)) for f in dataclasses.fields(_as_data(settings))}
 
 
 def from_dict(cls: type[S], data: Mapping[str, Any]) -> S:
@@ -106,6 +107,17 @@ def from_dict(cls: type[S], data: Mapping[str, Any]) -> S:
         raise SettingsError(f"{cls.__name__}: {_readable(str(error))}") from error
 
 
+def plain(settings: S) -> S:
+    """An equal copy with values of exactly the declared types: NumPy numbers and whole floats made plain.
+
+    Raises
+    ------
+    SettingsError
+        A value of the wrong type.
+    """
+    return from_dict(type(settings), to_dict(settings))
+
+
 def validate(settings: Settings) -> None:
     """Check types and bounds of all fields, nested ones too.
 
@@ -114,17 +126,12 @@ def validate(settings: Settings) -> None:
     SettingsError
         Names the field, the value given and what is accepted.
     """
-    name = type(settings).__name__
-    try:
-        msgspec.convert(to_dict(settings), type(settings))
-    except msgspec.ValidationError as error:
-        raise SettingsError(f"{name}: {_readable(str(error))}") from error
-    _check_bounds(settings, name)
+    _check_bounds(plain(settings), type(settings).__name__)
 
 
 def signature(settings: Settings) -> str:
     """Hash of class name and identity fields: equal signature, data and seed mean the same run."""
-    text = json.dumps([type(settings).__name__, _identity(settings)], sort_keys=True)
+    text = json.dumps([type(settings).__name__, _identity(plain(settings))], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -186,6 +193,13 @@ def _readable(message: str) -> str:
     path = where.strip("`").removeprefix("$.")
     what = what[:1].lower() + what[1:]
     return f"{path}: {what}." if path else f"{what}."
+
+
+def _builtin(value: Any) -> Any:
+    """NumPy numbers, as grid searches give them, become plain ones; anything else is refused."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise SettingsError(f"{value!r} of type {type(value).__name__}: settings hold numbers, words, or lists of them.")
 
 
 def _as_data(settings: Settings) -> Any:

@@ -55,18 +55,20 @@ def as_sequences(
             raise DataError("Sequences carry their own mask, lengths and labels: give them there, not beside.")
         return X
     if hasattr(X, "columns") and hasattr(X, "groupby"):
+        if mask is not None or lengths is not None or labels is not None:
+            raise DataError(f"{name}: a long table holds its own: leave rows out, use NaN, see from_frame(labels=).")
         return from_frame(X, name=name)
     if hasattr(X, "split") and hasattr(X, "parts"):
         raise DataError(f"{name}: a data set has several parts; choose one, as in `X.split('test')[0]`.")
     if isinstance(X, list | tuple):
-        x, lengths = _pad(X, lengths, name)
+        x, mask, lengths = _pad(X, mask, lengths, name)
     else:
         x = _array(X, name)
     kind = kind or _guess(x, name)
-    x = _images(x, name) if kind == "image" else _rows(x, kind, name)
-    shape = (len(x), x.shape[1])
-    steps = _lengths(lengths, shape, name)
+    _check_rank(x, kind, name)
+    steps = _lengths(lengths, x.shape[:2], name)
     x, seen = _missing(x, _mask(mask, x, name), steps, kind, name)
+    x = _images(x, name) if kind == "image" else _rows(x, name)
     spec = DataSpec(
         kind=kind,
         shape=tuple(x.shape[2:]),

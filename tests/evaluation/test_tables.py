@@ -86,7 +86,7 @@ def test_numbers_are_not_classes():
     part = PlantedData(sizes=(4, 2, 2)).parts()["train"]
     with pytest.raises(DataError, match="factor 'level' is not a class"):
         window_labels(part, "level", 3)
-    with pytest.raises(DataError, match="unknown factor 'persom'.*Did you mean 'person'"):
+    with pytest.raises(DataError, match=r"unknown factor 'persom'.*Did you mean 'person'"):
         window_labels(part, "persom", 3)
 
 

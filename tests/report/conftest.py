@@ -162,22 +162,22 @@ def series():
     return waves()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def squares():
     return SquareReader()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def levels():
     return LevelReader()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def report():
     return some_scores()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def history():
     return some_history()
 
@@ -190,7 +190,7 @@ def spectrograms():
     return Sequences(x=x, spec=spec, lengths=np.array([20, 20, 15, 20]), name="speech/test")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def truth(squares):
     """The generator's own hybrids."""
     return replace(squares, dim=1.0).swap

@@ -74,10 +74,13 @@ class UserFile(SequenceDataset):
     test: float = hyper(default=0.1, at_least=0, at_most=0.9)
     split_seed: int = hyper(default=0, at_least=0)
 
-    def _splits(self) -> Mapping[str, Sequences]:
+    def whole(self) -> Sequences:
+        """All sequences of the file, undivided."""
         validate(self)
-        path = Path(self.path).expanduser()
-        sequences = self._read(path)
+        return self._read(Path(self.path).expanduser())
+
+    def _splits(self) -> Mapping[str, Sequences]:
+        sequences = self.whole()
         shares = {"train": 1 - self.valid - self.test, "valid": self.valid, "test": self.test}
         parts = random_parts(len(sequences), {part: share for part, share in shares.items() if share}, self.split_seed)
         return {

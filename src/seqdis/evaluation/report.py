@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -62,6 +63,10 @@ class Score:
     form: str = ""
     better: str = ""
     source: str = ""
+
+    def place(self) -> tuple[str, str, str, str, str]:
+        """What it may be compared within: data set, protocol, form, metric and factor."""
+        return (self.dataset, self.protocol, self.form, self.metric, self.factor)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +141,45 @@ def merge(reports: Sequence[Report]) -> Report:
     for report in reports:
         total = total + report
     return total
+
+
+def over_seeds(reports: Sequence[Report]) -> Report:
+    """Average the rows of several training runs.
+
+    Every row becomes the mean of the runs' values, with their standard deviation as spread: the
+    spread over *training*. That over heads or splits inside a run is averaged away, not merged
+    into it. Printed numbers, the same in every run, stay single.
+
+    Raises
+    ------
+    DataError
+        The runs were not evaluated alike: a row of one is missing in another.
+    """
+    if len(reports) < 2:
+        return merge(reports)
+    groups: dict[tuple[Any, ...], list[Score]] = {}
+    for score in merge(reports):
+        groups.setdefault((score.role, score.source, score.method, *score.place()), []).append(score)
+    rows: list[Score] = []
+    for scores in groups.values():
+        first = scores[0]
+        if first.role == "published":
+            rows.append(first)
+            continue
+        if len(scores) != len(reports):
+            raise DataError(
+                f"{first.method} ({first.protocol} {first.metric} {first.factor}) was measured in {len(scores)} of "
+                f"{len(reports)} runs; evaluate all of them alike."
+            )
+        values = [score.value for score in scores]
+        spread = statistics.stdev(values)
+        rows.append(
+            replace(
+                first, value=statistics.fmean(values), spread=spread, n=len(values), over="training seeds", seed=None
+            )
+        )
+    total = merge(reports)
+    return Report(scores=tuple(rows), settings=total.settings, provenance=total.provenance)
 
 
 def _own_version() -> str:

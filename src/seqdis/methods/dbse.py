@@ -205,9 +205,9 @@ class DBSENetwork(SequenceVAE):
         settings, generator = self.settings, progress.generator
         features = self.body.features(batch)
         reached = features.values.shape[1]
+        index = self._anchor_index(features, generator)
         if settings.loss == "reference" and self.spec.kind == "series":
             features = self._with_padded_windows(features)
-        index = self._anchor_index(features, generator)
         posterior = self._posterior(features, index, generator)
         codes = posterior.sample(generator)
         noise = generator if settings.decoder_noise else None
@@ -294,7 +294,7 @@ class DBSENetwork(SequenceVAE):
         readable = features.readable
         if readable is None:
             readable = torch.ones(batch, reached, steps, dtype=torch.bool, device=features.values.device)
-        more = self.elements - reached
+        more = max(0, self.elements - reached)
         return Features(pad(features.values, (0, 0, 0, 0, 0, more)), pad(readable, (0, 0, 0, more)))
 
 

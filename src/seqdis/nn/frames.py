@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import batch_norm, pad
 
 from seqdis.errors import DataError
 
@@ -30,6 +30,20 @@ def padded_side(side: int, times: int) -> int:
     return -(-side // 2**times) * 2**times
 
 
+class VectorNorm(nn.BatchNorm2d):
+    """Batch norm over 1x1 maps that takes its running statistics for a batch of a single frame.
+
+    A lone frame has no variance: batch norm would stop a training whose last batch holds one
+    sequence with one real frame.
+    """
+
+    def forward(self, input: Float[Tensor, "frames width 1 1"]) -> Float[Tensor, "frames width 1 1"]:
+        """Normalised features."""
+        if len(input) > 1:
+            return super().forward(input)
+        return batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+
+
 class FrameEncoder(nn.Module):
     """Frames -> features, element by element (no step sees another).
 
@@ -48,7 +62,7 @@ class FrameEncoder(nn.Module):
             layers += [nn.Conv2d(channels, out, 4, 2, 1), nn.BatchNorm2d(out), nn.LeakyReLU(0.2)]
             channels = out
         rest = tuple(side // 2**times for side in self.padded)
-        layers += [nn.Conv2d(channels, width, rest), nn.BatchNorm2d(width), nn.Tanh()]
+        layers += [nn.Conv2d(channels, width, rest), VectorNorm(width), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
         self.width = width
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
+import msgspec
 import numpy as np
 
 from seqdis.errors import SettingsError
@@ -97,7 +98,7 @@ class Protocol(Settings, ABC):
         about = {"model": _about(model), self.name: notes}
         fingerprints = {name: part.fingerprint() for name, part in parts.items()}
         return Report(
-            scores=tuple(scores), settings={self.name: to_dict(self)}, provenance=provenance(fingerprints, about)
+            scores=tuple(scores), settings={self.name: _as_saved(self)}, provenance=provenance(fingerprints, about)
         )
 
     @abstractmethod
@@ -285,5 +286,10 @@ def _counts(parts: Mapping[str, Sequences], labels: Mapping[str, Array]) -> dict
 def _about(model: Model) -> dict[str, Any]:
     about: dict[str, Any] = {"class": type(model).__name__}
     if isinstance(model, Settings):
-        about |= {"signature": signature(model), "settings": to_dict(model)}
+        about |= {"signature": signature(model), "settings": _as_saved(model)}
     return about
+
+
+def _as_saved(settings: Settings) -> dict[str, Any]:
+    """With lists for tuples, so that a report equals what is loaded from its file."""
+    return msgspec.json.decode(msgspec.json.encode(to_dict(settings)))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seqdis.report.picture import BLUE, INK, MUTED, ORANGE, SKY, Picture, as_png, grid_of_axes, legend, title
+from seqdis.report.picture import BLUE, INK, MUTED, ORANGE, SKY, Picture, as_png, grid_of_axes, legend, literal, title
 from seqdis.sequences import Sequences
 
 Array = npt.NDArray[Any]
@@ -21,19 +21,17 @@ def swaps(static_of: Sequences, dynamic_of: Sequences, swapped: Array, truth: Ar
     chosen = _features(static_of)
     figure, axes = grid_of_axes(len(chosen), len(static_of), _WIDTH, _HEIGHT, sharey="row")
     first, second = with_gaps(static_of), with_gaps(dynamic_of)
-    true = None if truth is None else _cut(truth, dynamic_of)
     hybrids = _cut(swapped, dynamic_of)
+    true = None if truth is None else _cut(truth, dynamic_of)
     for j in range(len(static_of)):
         title(axes[0, j], f"static of {_name(static_of, j)}\ndynamic of {_name(dynamic_of, j)}")
-        for i, feature in enumerate(chosen):
-            ax = axes[i, j]
-            _line(ax, _times(static_of, j), first[j, :, feature], label="static source", color=ORANGE, alpha=0.75)
-            _line(ax, _times(dynamic_of, j), second[j, :, feature], label="dynamic source", color=SKY)
+        times = _times(dynamic_of, j)
+        for ax, k in zip(axes[:, j], chosen, strict=True):
+            _line(ax, _times(static_of, j), first[j, :, k], label="static source", color=ORANGE, alpha=0.75)
+            _line(ax, times, second[j, :, k], label="dynamic source", color=SKY)
             if true is not None:
-                _line(
-                    ax, _times(dynamic_of, j), true[j, :, feature], label="true hybrid", color=INK, width=2.6, alpha=0.3
-                )
-            _line(ax, _times(dynamic_of, j), hybrids[j, :, feature], label="model's hybrid", color=BLUE, width=1.6)
+                _line(ax, times, true[j, :, k], label="true hybrid", color=INK, width=2.6, alpha=0.3)
+            _line(ax, times, hybrids[j, :, k], label="model's hybrid", color=BLUE, width=1.6)
     _dress(figure, axes, static_of, chosen)
     caption = "Swapped series: the static code of one sequence decoded with the dynamic code of another."
     return as_png(figure, "swap_grid", caption + _left_out(static_of, chosen))
@@ -44,14 +42,16 @@ def samples(like: Sequences, drawn: Sequence[Array], name: str, caption: str) ->
     chosen = _features(like)
     figure, axes = grid_of_axes(len(chosen), len(like), _WIDTH, _HEIGHT, sharey="row")
     given = with_gaps(like)
+    # The ends and time stamps of the given sequences say nothing about samples of another length.
+    alike = drawn[0].shape[1] == like.x.shape[1]
+    curves = [_cut(x, like) if alike else x for x in drawn]
     for j in range(len(like)):
         title(axes[0, j], _name(like, j))
-        for i, feature in enumerate(chosen):
-            for k, x in enumerate(drawn):
-                curve = _cut(x, like)[j, :, feature] if x.shape[1] == like.x.shape[1] else x[j, :, feature]
-                times = _times(like, j) if len(curve) == like.x.shape[1] else np.arange(len(curve))
-                _line(axes[i, j], times, curve, label="samples" if k == 0 else "_", color=BLUE, alpha=0.45)
-            _line(axes[i, j], _times(like, j), given[j, :, feature], label="given", color=INK, width=1.6)
+        times = _times(like, j) if alike else np.arange(drawn[0].shape[1])
+        for ax, k in zip(axes[:, j], chosen, strict=True):
+            for i, curve in enumerate(curves):
+                _line(ax, times, curve[j, :, k], label="_" if i else "samples", color=BLUE, alpha=0.45)
+            _line(ax, _times(like, j), given[j, :, k], label="given", color=INK, width=1.6)
     _dress(figure, axes, like, chosen)
     return as_png(figure, name, caption + _left_out(like, chosen))
 
@@ -63,11 +63,10 @@ def reconstructions(sequences: Sequences, rebuilt: Array) -> Picture:
     given, copies = with_gaps(sequences), _cut(rebuilt, sequences)
     for j in range(len(sequences)):
         title(axes[0, j], _name(sequences, j))
-        for i, feature in enumerate(chosen):
-            _line(
-                axes[i, j], _times(sequences, j), given[j, :, feature], label="observed", color=INK, width=0.8, dots=3.5
-            )
-            _line(axes[i, j], _times(sequences, j), copies[j, :, feature], label="rebuilt", color=ORANGE, width=1.6)
+        times = _times(sequences, j)
+        for ax, k in zip(axes[:, j], chosen, strict=True):
+            _line(ax, times, given[j, :, k], label="observed", color=INK, width=0.8, dots=3.5)
+            _line(ax, times, copies[j, :, k], label="rebuilt", color=ORANGE, width=1.6)
     _dress(figure, axes, sequences, chosen)
     caption = "Series and what the model rebuilds from their two codes; gaps are missing values."
     return as_png(figure, "reconstructions", caption + _left_out(sequences, chosen))
@@ -110,9 +109,8 @@ def _line(ax: Any, times: Array, values: Array, *, width: float = 1.2, dots: flo
     known = np.isfinite(values)
     before, after = np.concatenate([[False], known[:-1]]), np.concatenate([known[1:], [False]])
     lonely = known & ~before & ~after
-    ax.plot(
-        times, values, linewidth=width, solid_capstyle="round", marker="o" if dots else "", markersize=dots, **style
-    )
+    look = {"linewidth": width, "marker": "o" if dots else "", "markersize": dots, **style}
+    ax.plot(times, values, solid_capstyle="round", **look)
     if lonely.any() and not dots:
         ax.plot(times[lonely], values[lonely], "o", markersize=2 * width, **(style | {"label": "_"}))
 
@@ -120,7 +118,7 @@ def _line(ax: Any, times: Array, values: Array, *, width: float = 1.2, dots: flo
 def _dress(figure: Any, axes: Any, sequences: Sequences, chosen: list[int]) -> None:
     names = sequences.spec.feature_names or tuple(f"feature {i + 1}" for i in range(sequences.spec.shape[0]))
     for row, feature in zip(axes, chosen, strict=True):
-        row[0].set_ylabel(names[feature], fontsize=8, color=INK)
+        row[0].set_ylabel(literal(names[feature]), fontsize=8, color=INK)
     for ax in axes[-1]:
         ax.set_xlabel("time" if sequences.times is not None else "step", fontsize=7.5, color=MUTED)
     handles, labels = axes[0, 0].get_legend_handles_labels()

@@ -27,7 +27,7 @@ from seqdis.report.picture import (
     as_png,
     grid_of_axes,
     legend,
-    need_matplotlib,
+    literal,
     new_figure,
     plain,
     title,
@@ -74,7 +74,6 @@ def tsne(
     ----------
     van der Maaten & Hinton, "Visualizing Data using t-SNE", JMLR 9, 2008.
     """
-    need_matplotlib()
     known = [factor for factor in spec.factors if factor.name in labels]
     if not known:
         names = ", ".join(f.name for f in spec.factors) or "none"
@@ -125,7 +124,7 @@ def loss_curves(history: Sequence[Mapping[str, Any]]) -> Picture:
     figure, axes = grid_of_axes(math.ceil(len(terms) / columns), columns, 2.4, 1.75)
     for ax, term in zip(axes.flat, terms, strict=False):
         for part, color in (("train", INK), ("valid", ORANGE)):
-            points = [(e["epoch"], e[part][term]) for e in history if term in e.get(part, {})]
+            points = [(e["epoch"], e[part][term]) for e in history if term in (e.get(part) or {})]
             if points:
                 epochs, values = zip(*points, strict=True)
                 ax.plot(epochs, values, color=color, label=part, linewidth=1.4, marker="o" if len(points) < 3 else "")
@@ -139,9 +138,8 @@ def loss_curves(history: Sequence[Mapping[str, Any]]) -> Picture:
         ax.set_xlabel("epoch", fontsize=7.5, color=MUTED)
     handles, names = axes[0, 0].get_legend_handles_labels()
     legend(figure, handles, names)
-    return as_png(
-        figure, "losses", "Loss terms by epoch, averaged over sequences, before weighting (total: weighted sum)."
-    )
+    caption = "Loss terms by epoch, averaged over sequences, before weighting (total: weighted sum)."
+    return as_png(figure, "losses", caption)
 
 
 def score_bars(report: Report) -> Picture:
@@ -159,16 +157,15 @@ def score_bars(report: Report) -> Picture:
     figure = new_figure(9.3, sum(heights))
     parts = figure.subfigures(len(shown), 1, height_ratios=heights, squeeze=False)
     for part, table in zip(parts.flat, shown, strict=True):
-        part.suptitle(table.title, fontsize=9.5, color=INK, x=0.01, ha="left", fontweight="bold")
+        part.suptitle(literal(table.title), fontsize=9.5, color=INK, x=0.01, ha="left", fontweight="bold")
         axes = part.subplots(_lines(table), _ACROSS, squeeze=False, sharey=True)
         for i, ax in enumerate(axes.flat):
             plain(ax)
             ax.set_visible(i < len(table.columns))
             if i < len(table.columns):
                 _bars(ax, table, i)
-    return as_png(
-        figure, "score_bars", "Scores of the model (blue), its controls (grey) and published numbers (outlined)."
-    )
+    caption = "Scores of the model (blue), its controls (grey) and published numbers (outlined)."
+    return as_png(figure, "score_bars", caption)
 
 
 def _map(code: Array, perplexity: float, seed: int) -> Array:
@@ -212,15 +209,8 @@ def _scatter(figure: Any, ax: Any, points: Array, values: Array, factor: FactorS
     unknown = np.isnan(values)
     ax.scatter(*points[unknown].T, s=size, color="#c9ced8", linewidths=0, alpha=0.85)
     if not np.ptp(points):
-        ax.text(
-            0.5,
-            0.6,
-            "collapsed: the same\nfor all sequences",
-            transform=ax.transAxes,
-            ha="center",
-            fontsize=7.5,
-            color=MUTED,
-        )
+        words = "collapsed: the same\nfor all sequences"
+        ax.text(0.5, 0.6, words, transform=ax.transAxes, ha="center", fontsize=7.5, color=MUTED)
     last = code != "static code"
     if factor.classes:
         known = values[~unknown].astype(int)
@@ -241,7 +231,7 @@ def _colour_bar(figure: Any, ax: Any, shown: Any, unit: str) -> None:
 
     bar = figure.colorbar(shown, cax=ax.inset_axes((0.1, -0.09, 0.8, 0.035)), orientation="horizontal")
     bar.locator = MaxNLocator(4, steps=[1, 2, 5, 10])
-    bar.set_label(unit, fontsize=7.5, color=MUTED)
+    bar.set_label(literal(unit), fontsize=7.5, color=MUTED)
     bar.ax.tick_params(labelsize=7, colors=MUTED, length=0)
     bar.outline.set_visible(False)
 
@@ -251,7 +241,7 @@ def _class_legend(ax: Any, factor: FactorSpec, colors: Array) -> None:
         ax.set_xlabel(f"{len(factor.classes)} classes", fontsize=7.5, color=MUTED)
         return
     for color, name in zip(colors, factor.classes, strict=True):
-        ax.scatter([], [], s=18, color=color, linewidths=0, label=name)
+        ax.scatter([], [], s=18, color=color, linewidths=0, label=literal(name))
     ax.legend(
         loc="upper center",
         bbox_to_anchor=(0.5, 0.0),
@@ -290,7 +280,7 @@ def _bars(ax: Any, table: Table, index: int) -> None:
     names = []
     for y, row in enumerate(table.rows):
         cell = row.cells[index]
-        names.append(f"{row.method}\n{_source(row) if row.role == 'published' else row.role}")
+        names.append(literal(f"{row.method}\n{_source(row) if row.role == 'published' else row.role}"))
         if cell is not None:
             bar = {"height": 0.62, "ecolor": INK, "error_kw": {"linewidth": 1.0}, **looks[row.role]}
             ax.barh(y, cell.score.value, xerr=cell.score.spread, **bar)
@@ -300,7 +290,7 @@ def _bars(ax: Any, table: Table, index: int) -> None:
     ax.grid(visible=False, axis="y")
     column = table.columns[index]
     title(ax, column.heading)
-    ax.set_xlabel(column.factor, fontsize=7.5, color=MUTED)
+    ax.set_xlabel(literal(column.factor), fontsize=7.5, color=MUTED)
 
 
 def _source(row: Row) -> str:

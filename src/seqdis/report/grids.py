@@ -76,9 +76,9 @@ def swap_grid(
     if sequences.spec.kind == "series":
         return (curves.swaps(static_of, dynamic_of, swapped, true),)
     paint = Painter.of(sequences.spec, sequences.x)
-    left, above = (_painted(paint, some.x, some.lengths) for some in (sequences[list(rows)], sequences[list(columns)]))
-    hybrids = _painted(paint, swapped, dynamic_of.lengths)
-    truths = None if true is None else _painted(paint, true, dynamic_of.lengths)
+    left, above = _given(paint, sequences[list(rows)]), _given(paint, sequences[list(columns)])
+    hybrids = _made(paint, swapped, dynamic_of)
+    truths = None if true is None else _made(paint, true, dynamic_of)
     caption = "Rows keep the static factors of the sequence on their left, columns the dynamic ones of that above."
     return _both(lambda fold: _swap_sheet(left, above, hybrids, truths, fold), "swap_grid", caption, frames)
 
@@ -113,15 +113,15 @@ def sample_grid(
     """
     if keep not in ("static", "dynamic"):
         raise DataError(f"keep = {keep!r}: expected 'static' or 'dynamic'.")
+    if draws < 1:
+        raise DataError(f"draws = {draws}: expected at least 1.")
     drawn = [np.asarray(model.sample(len(like), like=like, keep=keep, seed=seed + i)) for i in range(draws)]
     other = "dynamic" if keep == "static" else "static"
     caption = f"The {keep} code of the given sequence is kept; the {other} code is drawn from the prior."
     if like.spec.kind == "series":
         return (curves.samples(like, drawn, f"sample_{keep}", caption),)
     paint = Painter.of(like.spec, like.x)
-    left = _painted(paint, like.x, like.lengths)
-    # The lengths of the given sequences say nothing about samples of another length.
-    tiles = [_painted(paint, x, like.lengths if x.shape[1] == like.x.shape[1] else None) for x in drawn]
+    left, tiles = _given(paint, like), [_made(paint, x, like) for x in drawn]
     return _both(lambda fold: _sample_sheet(left, tiles, keep, fold), f"sample_{keep}", caption, frames)
 
 
@@ -143,8 +143,7 @@ def reconstructions(model: Interventions, sequences: Sequences, frames: int = 8)
     if sequences.spec.kind == "series":
         return (curves.reconstructions(sequences, rebuilt),)
     paint = Painter.of(sequences.spec, sequences.x)
-    originals = _painted(paint, sequences.x, sequences.lengths)
-    copies = _painted(paint, rebuilt, sequences.lengths)
+    originals, copies = _given(paint, sequences), _made(paint, rebuilt, sequences)
     sheet = Sheet()
     y = _SPACE
     for original, copy in zip(originals, copies, strict=True):
@@ -157,8 +156,16 @@ def reconstructions(model: Interventions, sequences: Sequences, frames: int = 8)
     return (sheet.png("reconstructions", "Each sequence above what the model rebuilds from its two codes."),)
 
 
-def _painted(paint: Painter, x: Array, lengths: Array | None) -> list[Pixels]:
-    return [paint(row, None if lengths is None else int(lengths[i])) for i, row in enumerate(x)]
+def _given(paint: Painter, sequences: Sequences) -> list[Pixels]:
+    """The sequences themselves, blank where a step is missing."""
+    return [paint(x, seen) for x, seen in zip(sequences.x, sequences.observed(), strict=True)]
+
+
+def _made(paint: Painter, made: Array, like: Sequences) -> list[Pixels]:
+    """What a model made of sequences, blank beyond their ends (which say nothing about another length)."""
+    if like.lengths is None or made.shape[1] != like.x.shape[1]:
+        return [paint(x) for x in made]
+    return [paint(x, np.arange(len(x)) < length) for x, length in zip(made, like.lengths, strict=True)]
 
 
 def _both(draw: Callable[[Fold], Sheet], name: str, caption: str, shown: int) -> tuple[Picture, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -120,7 +121,7 @@ def _headline(table: Table) -> tuple[Table, int, Cell, Cell | None] | None:
         cells = {role: _cells(table, index, role) for role in ("model", "control")}
         # Where no direction is good, the order of the report decides.
         rank = {"higher": max, "lower": min}.get(column.better)
-        controls = cells["control"]
+        controls = [cell for cell in cells["control"] if math.isfinite(cell.score.value)]
         best = None if not controls else rank(controls, key=_value) if rank else controls[0]
         found += [(table, index, cell, best) for cell in cells["model"][:1]]
     return next((hit for hit in found if hit[3] is not None), found[0] if found else None)

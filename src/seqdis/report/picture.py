@@ -106,9 +106,14 @@ def plain(ax: Axes) -> None:
     ax.set_axisbelow(True)
 
 
+def literal(words: str) -> str:
+    """Words as they are: a dollar sign in a name must not start a formula."""
+    return words.replace("$", r"\$")
+
+
 def title(ax: Axes, words: str) -> None:
     """A small bold heading, flush left."""
-    ax.set_title(words, fontsize=8.5, color=INK, loc="left", fontweight="bold")
+    ax.set_title(literal(words), fontsize=8.5, color=INK, loc="left", fontweight="bold")
 
 
 def legend(figure: Figure, handles: list[Any], labels: list[str]) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqdis.errors import DataError
-from seqdis.report.picture import INK, Picture, as_pixels, need_matplotlib, new_figure
+from seqdis.report.picture import INK, Picture, as_pixels, literal, need_matplotlib, new_figure
 from seqdis.sequences import DataSpec
 
 Pixels = npt.NDArray[np.uint8]
@@ -40,7 +40,7 @@ class Sheet:
     def text(self, x: float, y: float, words: str, **style: Any) -> None:
         """Write centred on a point; ``style`` as for Matplotlib's ``Text``."""
         look = {"fontsize": 8, "color": INK, "ha": "center", "va": "center"} | style
-        self.words.append((x, y, words, look))
+        self.words.append((x, y, literal(words), look))
 
     def pixels(self, scale: int) -> Pixels:
         """(frames, height, width, 3), all coordinates times ``scale``."""
@@ -127,17 +127,18 @@ class Painter:
         zooms = max(1, round(_TALL / spec.shape[0])), max(1, round(_WIDE / like.shape[1]))
         return cls(spec, zooms, low=float(low), high=float(max(high, low + 1e-12)))
 
-    def __call__(self, x: npt.NDArray[Any], length: int | None = None) -> Pixels:
+    def __call__(self, x: npt.NDArray[Any], seen: npt.NDArray[np.bool_] | None = None) -> Pixels:
         """One sequence (time, *features) as (frames, height, width, 3); a spectrogram is one frame.
 
-        Steps beyond ``length`` are left blank.
+        Steps that are not ``seen`` (time,) are left blank: missing, or beyond the end.
         """
+        unseen = np.zeros(len(x), dtype=bool) if seen is None else ~seen
         if self.spec.kind == "spectrogram":
             frames = self._spectrogram(x)
-            frames[:, :, length if length is not None else len(x) :] = BLANK
+            frames[:, :, unseen] = BLANK
         else:
             frames = _rgb(x)
-            frames[length if length is not None else len(x) :] = BLANK
+            frames[unseen] = BLANK
         return frames.repeat(self.zoom[0], axis=1).repeat(self.zoom[1], axis=2)
 
     def _spectrogram(self, x: npt.NDArray[Any]) -> Pixels:

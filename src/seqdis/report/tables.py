@@ -119,7 +119,7 @@ def _markdown_row(entries: Iterable[str]) -> str:
 
 def _markdown(words: str) -> str:
     """Escape what Markdown or HTML would read as markup; line breaks would end a row."""
-    return re.sub(r"([\\`*_\[\]<>|#~])", r"\\\1", " ".join(words.split()))
+    return re.sub(r"([\\`*_\[\]<>|#~&])", r"\\\1", " ".join(words.split()))
 
 
 def _latex_table(table: Table) -> str:

@@ -62,6 +62,8 @@ class RunFolder:
                     "Give another --out, or delete the folder."
                 )
             return "weights_sha256" in found
+        if self.path.exists() and not self.path.is_dir():
+            raise RunFolderError(f"{self.path} is a file, not a folder. Give another --out.")
         if self.path.exists() and any(self.path.iterdir()):
             raise RunFolderError(f"{self.path} exists and holds no run. Give another --out, or empty the folder.")
         write_json(self.path / "run.json", {"format": FORMAT, "identity": self.identity, **description})

@@ -1,0 +1,77 @@
+"""The command line: thin, says the same words as the library.
+
+This file imports nothing heavy, so that ``seqdis --help`` answers at once; a command's own file is
+imported when it is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from seqdis import __version__
+from seqdis.errors import SeqdisError, unknown_name
+
+COMMANDS = {
+    "fit": "train a method on a data set or on your own file",
+    "evaluate": "run published protocols on fitted runs, with controls",
+    "report": "write the HTML page of a run",
+    "encode": "static and dynamic codes of your own file",
+    "swap": "static code of one file with the dynamics of another",
+    "list": "methods, datasets, protocols, and what each can do",
+    "show": "documentation and settings of one entry",
+    "data": "list, check, fetch or locate data sets",
+    "cite": "references of a run or an entry",
+}
+
+HELP = """seqdis {version}: one static code per sequence, one dynamic code per step
+
+usage: seqdis COMMAND ... [--help]
+
+{commands}
+
+examples:
+  seqdis fit dbse moving-figures --out runs/figures
+  seqdis evaluate runs/figures swap-fidelity latent-leakage
+  seqdis report runs/figures
+  seqdis fit dbse mydata.csv --training.max-epochs 50 --out runs/mine
+  seqdis encode runs/mine mydata.csv --out codes.npz
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status. Errors of seqdis print as one line, without a traceback."""
+    try:
+        return _run(list(sys.argv[1:] if arguments is None else arguments))
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) has gone: nothing is left to say, at exit neither.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        table = "\n".join(f"  {name:10s}{what}" for name, what in COMMANDS.items())
+        print(HELP.format(version=__version__, commands=table), flush=True)
+        return 0 if arguments else 2
+    if arguments[0] in ("-V", "--version"):
+        print(f"seqdis {__version__}")
+        return 0
+    # Threads of OpenMP spin at barriers unless told otherwise before torch is imported; beside any
+    # other busy process that makes steps several times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        if arguments[0] not in COMMANDS:
+            raise SeqdisError(unknown_name("command", arguments[0], COMMANDS))
+        # A method, data set or protocol in the current folder is found by its dotted path.
+        sys.path.insert(0, os.getcwd())
+        importlib.import_module(f"seqdis.cli.{arguments[0]}").run(arguments[1:])
+    except SeqdisError as error:
+        print(f"seqdis: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nseqdis: interrupted. Run the same command again to go on.", file=sys.stderr)
+        return 130
+    return 0

@@ -1,0 +1,76 @@
+"""``seqdis data``: what is there, what is intact, how to get the rest."""
+
+from __future__ import annotations
+
+from seqdis import entries
+from seqdis.cli.parsing import data_of, positionals, say, usage_error, wants_help, with_overrides
+from seqdis.datasets import SequenceDataset
+from seqdis.datasets._download import check, data_root, fetch_files, status
+from seqdis.errors import DataError
+
+HELP = """usage: seqdis data list | check [DATA ...] | fetch DATA [settings] | path [DATA]
+
+  list    every data set with its licence, and whether its files are here
+  check   compare checksums of the files that are here
+  fetch   download what is missing, with progress; an interrupted download is resumed
+  path    the folder where files are looked for (variable SEQDIS_DATA, else a cache folder)
+
+examples:
+  seqdis data list
+  seqdis data fetch physionet --sets a b
+  SEQDIS_DATA=~/data seqdis data check physionet
+"""
+
+
+def run(arguments: list[str]) -> None:
+    """Parse and do one of the four."""
+    words, flags = positionals(arguments)
+    actions = {"list": _list, "check": _check, "fetch": _fetch, "path": _path}
+    if not words or words[0] not in actions:
+        if wants_help(flags):
+            print(HELP)
+            return
+        usage_error(f"data needs list, check, fetch or path; got {' '.join(words) or 'nothing'}.")
+    actions[words[0]](words[1:], flags)
+
+
+def _chosen(words: list[str], flags: list[str]) -> list[SequenceDataset]:
+    names = words or [name for name, entry in entries.names("datasets").items() if entry.files()]
+    sets = [data_of(name) for name in names]
+    if flags and len(sets) != 1:
+        usage_error(f"settings {' '.join(flags)} belong to one data set; name it.")
+    if flags:
+        sets = [with_overrides({"": sets[0]}, flags, f"seqdis data ... {names[0]}", HELP.split("\n\n")[0])[""]]
+    return sets
+
+
+def _list(words: list[str], flags: list[str]) -> None:
+    for name, entry in sorted(entries.names("datasets").items()):
+        if words and name not in words:
+            continue
+        files = status(entry()) if entry.files() else ()
+        here = f"{sum(file.state != 'missing' for file in files)}/{len(files)} files here" if files else "no download"
+        say(f"{name:18s}{entry.modality:8s}{here:18s}{entry.licence}")
+
+
+def _check(words: list[str], flags: list[str]) -> None:
+    bad = 0
+    for data in _chosen(words, flags):
+        for file in check(data):
+            bad += file.state in ("altered", "missing", "partial")
+            say(f"{data.name:14s}{file.state:10s}{file.path}")
+    if bad:
+        raise DataError(f"{bad} file(s) missing or altered. `seqdis data fetch DATA` downloads what is missing.")
+
+
+def _fetch(words: list[str], flags: list[str]) -> None:
+    if not words:
+        usage_error("data fetch needs the name of a data set.")
+    for data in _chosen(words, flags):
+        for path in fetch_files(data, progress=True):
+            say(str(path))
+
+
+def _path(words: list[str], flags: list[str]) -> None:
+    for path in [data.location() for data in _chosen(words, flags)] if words else [data_root()]:
+        say(str(path))

@@ -1,0 +1,50 @@
+"""``seqdis report``: the HTML page of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from seqdis.cli.parsing import options, positionals, say, usage_error, wants_help
+from seqdis.cli.runs import Run
+
+HELP = """usage: seqdis report RUN [--out page.html]
+
+Write one self-contained page: scores beside their controls, swap grid, samples with one factor
+fixed, t-SNE of both codes, reconstructions, loss curves, settings and provenance. Needs matplotlib
+(pip install 'seqdis[plot]').
+
+examples:
+  seqdis report runs/figures
+"""
+
+
+@dataclass
+class Options:
+    """Where the page goes, and the seed of what is drawn on it."""
+
+    out: Path | None = None
+    seed: int = 0
+
+
+def run(arguments: list[str]) -> None:
+    """Parse, draw, write."""
+    from seqdis.report.run_page import write_run_page
+
+    words, flags = positionals(arguments)
+    if len(words) != 1:
+        if wants_help(flags):
+            print(HELP)
+            return
+        usage_error(f"report needs one RUN, got {words or 'nothing'}. See: seqdis report --help")
+    chosen = options(Options, flags, f"seqdis report {words[0]}", HELP.split("\n\n")[1])
+    each = Run(Path(words[0]))
+    path = write_run_page(
+        chosen.out or each.path / "report.html",
+        model=each.model,
+        data=each.data,
+        report=each.report(),
+        command=each.command,
+        seed=chosen.seed,
+    )
+    say(f"page: {path}")

@@ -1,0 +1,62 @@
+"""The page of one run: which pictures are drawn, of which sequences."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seqdis.evaluation.report import Report
+from seqdis.report.figures import score_bars, tsne
+from seqdis.report.grids import reconstructions, sample_grid, swap_grid
+from seqdis.report.page import write_page
+from seqdis.report.picture import Picture
+from seqdis.sequences import Sequences
+
+TSNE_POINTS = 400
+
+
+def write_run_page(path: Path, *, model: Any, data: Any, report: Report, command: str, seed: int = 0) -> Path:
+    """Draw a fitted model on held-out sequences and write its page.
+
+    Parameters
+    ----------
+    path : where the page goes
+    model : fitted Disentangler
+    data : SequenceDataset
+        Its "test" part is drawn ("train" if it has no other). A ``hybrid`` method renders the truth beside swaps.
+    report : Report
+        Scores measured so far.
+    command : str
+        The command that made the run.
+    seed : int
+        Which sequences and draws are shown.
+    """
+    parts = data.parts()
+    part: Sequences = parts.get("test", parts["train"])
+    return write_page(
+        path,
+        f"{type(model).__name__} on {data.name}",
+        report,
+        pictures(model, part, getattr(data, "hybrid", None), report, seed),
+        history=model.history_,
+        command=command,
+    )
+
+
+def pictures(model: Any, part: Sequences, truth: Any, report: Report, seed: int) -> list[Picture]:
+    """Swap grid, samples with either code kept, t-SNE, reconstructions and score bars."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(part))
+    count = min(4, len(part) // 2) or 1
+    drawn: list[Picture] = [score_bars(report)] if len(report) else []
+    if len(part) > 1:
+        drawn += swap_grid(model, part, order[:count].tolist(), order[count : 2 * count].tolist(), truth)
+    few = part[np.sort(order[:count])]
+    drawn += sample_grid(model, few, "static", seed=seed)
+    drawn += sample_grid(model, few, "dynamic", seed=seed)
+    some = part[np.sort(order[:TSNE_POINTS])]
+    if some.labels and len(some) >= 8:
+        drawn.append(tsne(model.encode(some), some.labels, some.spec, seed=seed))
+    return drawn + list(reconstructions(model, few))

@@ -1,0 +1,142 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fakes import DYNAMIC, NOISE, PlantedData, PlantedModel, groups
+from seqdis.errors import DataError, SettingsError
+from seqdis.evaluation import Report
+from seqdis.hyperparameters import from_dict, to_dict, validate
+from seqdis.protocols import ICUUnit, Mortality
+
+DEATHS = PlantedData(static="mortality", static_classes=2, sizes=(120, 60, 120), name="physionet", noise=0.3)
+UNITS = PlantedData(static="icu_unit", sizes=(120, 60, 120), noise=0.3)
+QUICK = {"epochs": 2, "repeats": 2, "resamples": 20}
+CONTROLS = {
+    "class prior",
+    "boosted raw summaries",
+    "observation counts",
+    "untrained encoder",
+    "PCA code",
+    "raw features",
+}
+
+
+@pytest.fixture(scope="module")
+def mortality():
+    return Mortality(**QUICK).run(PlantedModel(), DEATHS)
+
+
+@pytest.fixture(scope="module")
+def unit():
+    return ICUUnit(**QUICK).run(PlantedModel(), UNITS)
+
+
+def test_every_model_row_has_its_controls_beside_it(mortality, unit):
+    for report, n in ((mortality, 2 + 6), (unit, 1 + 1)):
+        models = report.find(role="model")
+        assert len(models) == n
+        for row in models:
+            beside = report.find(form=row.form, metric=row.metric, factor=row.factor, role="control")
+            assert {control.method for control in beside} == CONTROLS
+            assert len(beside) == len(CONTROLS)
+
+
+def test_informative_codes_are_read_and_noise_is_not(mortality):
+    def corrected(report, read):
+        return report.find(role="model", form="corrected", metric="AUROC", factor=f"mortality from {read}")[0].value
+
+    assert corrected(mortality, "static") > 0.95
+    assert corrected(mortality, "static + dynamic") > 0.95
+    assert corrected(mortality, "dynamic") < 0.65
+    noise = Mortality(**QUICK, forms=("corrected",)).run(PlantedModel(static=NOISE, dynamic=DYNAMIC), DEATHS)
+    assert corrected(noise, "static + dynamic") < 0.65
+
+
+def test_chance_is_what_it_must_be(mortality, unit):
+    deaths, units = (data.parts()["test"].labels[data.static] for data in (DEATHS, UNITS))
+    for row in mortality.find(method="class prior"):
+        assert row.value == pytest.approx(0.5 if row.metric == "AUROC" else deaths.mean())
+    share = (units == np.bincount(UNITS.parts()["train"].labels["icu_unit"]).argmax()).mean()
+    assert [row.value for row in unit.find(method="class prior")] == [pytest.approx(share)] * 2
+
+
+def test_spreads_say_what_they_are_over(mortality):
+    published = mortality.find(role="model", form="published", metric="AUROC")[0]
+    assert (published.n, published.over) == (2, "head seeds")
+    assert published.spread > 0
+    corrected = mortality.find(role="model", form="corrected", metric="AUROC")[0]
+    assert (corrected.n, corrected.over) == (20, "test resamples")
+    single = Mortality(epochs=1, repeats=1, resamples=0).run(PlantedModel(), DEATHS)
+    assert {row.spread for row in single if row.role != "published"} == {None}
+
+
+def test_printed_numbers_stand_in_the_same_group(mortality, unit):
+    printed = mortality.find(role="published", method="DBSE", metric="AUROC")
+    assert [(row.value, row.form, row.factor) for row in printed] == [
+        (0.858, "published", "mortality from static + dynamic")
+    ]
+    key = ("mortality", "published", "AUROC", "mortality from static + dynamic")
+    assert groups(mortality)[key] == {"model", "control", "published"}
+    assert unit.find(role="published") == ()  # generated data named otherwise
+    physionet = ICUUnit(**QUICK, forms=("published",)).run(PlantedModel(), replace(UNITS, name="physionet"))
+    row = physionet.find(role="published", method="DBSE")[0]
+    assert (row.value, row.spread) == (pytest.approx(0.5687), pytest.approx(0.0034))
+
+
+def test_unknown_labels_are_dropped_and_counted(unit):
+    parts = UNITS.parts()
+    parts["valid"].labels["icu_unit"][:7] = -1
+    report = ICUUnit(**QUICK, forms=("corrected",)).run(PlantedModel(), parts)
+    notes = report.provenance["icu-unit"]
+    assert notes["dropped, label unknown"] == {"train": 0, "valid": 7, "test": 0}
+    assert notes["sequences"] == {"train": 120, "valid": 53, "test": 120}
+    assert sum(notes["per class"]["valid"]) == 53
+    assert unit.provenance["icu-unit"]["dropped, label unknown"]["valid"] == 0
+
+
+def test_nothing_is_fitted_or_chosen_on_test():
+    clean = ICUUnit(**QUICK).run(PlantedModel(), UNITS)
+    poisoned = ICUUnit(**QUICK).run(PlantedModel(), replace(UNITS, poison=1))
+    for form in ("published", "corrected"):
+        before, after = (report.find(role="model", form=form)[0].value for report in (clean, poisoned))
+        assert before + after <= 1  # the same answers cannot be right for both sets of labels
+    assert clean.find(role="model", form="corrected")[0].value > 0.9
+    assert poisoned.find(role="model", form="corrected")[0].value < 0.1
+
+
+def test_equal_settings_give_an_equal_report(mortality):
+    again = Mortality(**QUICK).run(PlantedModel(), DEATHS)
+    assert again == mortality
+
+
+def test_a_report_of_a_protocol_survives_the_disk(mortality, tmp_path):
+    assert Report.load(mortality.save(tmp_path / "report.json")) == mortality
+    assert mortality.settings["mortality"]["repeats"] == 2
+    assert set(mortality.provenance["data"]) == {"train", "valid", "test"}
+
+
+def test_parts_and_labels_that_are_missing():
+    with pytest.raises(DataError, match="unknown part 'valid'"):
+        Mortality().run(PlantedModel(), {k: v for k, v in DEATHS.parts().items() if k != "valid"})
+    with pytest.raises(DataError, match="unknown label 'mortality'"):
+        Mortality().run(PlantedModel(), UNITS)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"forms": ()}, r"forms = \(\): expected"),
+        ({"forms": ("printed",)}, "forms"),
+        ({"repeats": 0}, "repeats = 0: expected a value at least 1"),
+    ],
+)
+def test_settings_are_checked(settings, words):
+    with pytest.raises(SettingsError, match=words):
+        Mortality(**settings).run(PlantedModel(), DEATHS)
+
+
+def test_defaults_are_the_papers_numbers_and_survive_json():
+    assert (Mortality().repeats, Mortality().epochs) == (3, 41)
+    assert from_dict(Mortality, to_dict(Mortality(repeats=5))) == Mortality(repeats=5)
+    validate(ICUUnit())

@@ -1,0 +1,161 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fakes import DYNAMIC, STATIC, PlantedData, PlantedModel, groups
+from seqdis.errors import DataError, SettingsError
+from seqdis.evaluation import published
+from seqdis.protocols import LatentLeakage
+
+DATA = PlantedData(sizes=(120, 30, 120))
+QUICK = {"repeats": 2, "resamples": 20}
+APART = PlantedModel()
+EXCHANGED = PlantedModel(static=DYNAMIC, dynamic=STATIC)
+BOTH = {"method": "PlantedModel"}
+CONTROLS = {"majority class", "untrained encoder", "PCA code", "raw features"}
+
+
+def gaps(report, form):
+    return [
+        report.find(form=form, metric="leakage_gap (SVC)", factor=f"{code} code", **BOTH)[0].value
+        for code in ("static", "dynamic")
+    ]
+
+
+@pytest.fixture(scope="module")
+def apart():
+    return LatentLeakage(**QUICK).run(APART, DATA)
+
+
+def test_codes_apart_leave_a_gap_up_to_chance(apart):
+    for form in ("published", "corrected"):
+        static, dynamic = gaps(apart, form)
+        assert static == pytest.approx(1 - 1 / 3, abs=0.15)
+        assert dynamic == pytest.approx(1 - 1 / 4, abs=0.15)
+
+
+def test_exchanged_codes_give_negative_gaps():
+    report = LatentLeakage(**QUICK).run(EXCHANGED, DATA)
+    assert max(gaps(report, "published") + gaps(report, "corrected")) < -0.4
+
+
+def test_codes_that_hold_everything_leave_no_gap():
+    everything = PlantedModel(static=slice(0, 7), dynamic=slice(0, 7))
+    report = LatentLeakage(**QUICK, forms=("corrected",)).run(everything, DATA)
+    assert np.abs(gaps(report, "corrected")).max() < 0.1
+
+
+def test_every_model_row_has_its_controls_beside_it(apart):
+    models = apart.find(role="model")
+    assert len(models) == 2 * (4 + 2)
+    for row in models:
+        beside = apart.find(form=row.form, metric=row.metric, factor=row.factor, role="control")
+        assert {control.method for control in beside} == CONTROLS
+        assert len(beside) == len(CONTROLS)
+        assert row.better == ("higher" if row.factor not in ("gesture from static", "person from dynamic") else "")
+
+
+def test_the_gap_is_the_difference_of_its_accuracies(apart):
+    for form in ("published", "corrected"):
+        rows = {row.factor: row.value for row in apart.find(form=form, method="raw features")}
+        assert rows["static code"] == pytest.approx(rows["person from static"] - rows["gesture from static"])
+        assert rows["dynamic code"] == pytest.approx(rows["gesture from dynamic"] - rows["person from dynamic"])
+    spread = apart.find(form="corrected", factor="static code", role="model")[0]
+    assert (spread.over, spread.n) == ("test resamples", 20)
+    assert apart.find(form="published", factor="static code", role="model")[0].over == "splits"
+
+
+def test_the_corrected_form_is_not_fitted_on_test(apart):
+    poisoned = LatentLeakage(**QUICK).run(APART, replace(DATA, poison=1))
+    read = {"factor": "person from static", **BOTH}
+    assert apart.find(form="corrected", **read)[0].value == 1.0
+    assert poisoned.find(form="corrected", **read)[0].value == 0.0
+    assert poisoned.find(form="published", **read)[0].value == 1.0  # fitted on the test part, as printed
+
+
+def test_sequences_fitted_on_and_scored_on(apart):
+    notes = apart.provenance["latent-leakage"]
+    assert notes["factors"] == {"static": "person", "dynamic": "gesture"}
+    assert notes["published"] == {"sequences fitted on": 96, "scored on": 24}
+    assert notes["corrected"] == {"sequences fitted on": 150, "scored on": 120}
+    few = LatentLeakage(**QUICK, forms=("corrected",), max_rows=40).run(APART, DATA)
+    assert few.provenance["latent-leakage"]["corrected"] == {"sequences fitted on": 40, "scored on": 120}
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_labels_per_step_are_read_position_by_position(stride):
+    data = replace(DATA, per_step=stride == 1, sizes=(60, 20, 40))
+    report = LatentLeakage(**QUICK, forms=("corrected",)).run(replace(APART, stride=stride), data)
+    own = report.find(factor="gesture from dynamic", **BOTH)[0].value
+    other = report.find(factor="gesture from static", **BOTH)[0].value
+    assert own > 0.95
+    assert other == pytest.approx(1 / 3, abs=0.15)
+
+
+def test_sequences_of_different_length():
+    report = LatentLeakage(**QUICK).run(APART, replace(DATA, ragged=True))
+    for form in ("published", "corrected"):
+        assert min(gaps(report, form)) > 0.4
+
+
+def test_all_classifiers_agree_on_planted_codes():
+    report = LatentLeakage(repeats=1, forms=("published",), classifiers=("RandomForest", "KNN")).run(
+        APART, replace(DATA, sizes=(40, 10, 60))
+    )
+    for classifier in ("RandomForest", "KNN"):
+        row = report.find(metric=f"leakage_gap ({classifier})", factor="static code", **BOTH)[0]
+        assert row.value > 0.3
+
+
+def test_scaling_uncovers_what_hides_in_a_small_dimension():
+    class Hiding(PlantedModel):
+        def encode(self, X):
+            codes = super().encode(X)
+            codes.static[:, 4:7] *= 1e-3
+            return codes
+
+    hiding = Hiding(static=slice(0, 7))
+    found = {}
+    for standardise in (False, True):
+        report = LatentLeakage(**QUICK, forms=("corrected",), standardise=standardise).run(hiding, DATA)
+        found[standardise] = report.find(factor="gesture from static", role="model")[0].value
+    assert found[False] < 0.5
+    assert found[True] > 0.9
+
+
+def test_one_kind_of_factor_gives_accuracies_without_gaps():
+    parts = {name: replace(part, labels={"gesture": part.labels["gesture"]}) for name, part in DATA.parts().items()}
+    report = LatentLeakage(**QUICK, forms=("published",)).run(APART, parts)
+    assert {row.factor for row in report} == {"gesture from static", "gesture from dynamic"}
+
+
+def test_factors_are_chosen_by_name_or_refused():
+    with pytest.raises(DataError, match="unknown factor 'persn'"):
+        LatentLeakage(static_factor="persn").run(APART, DATA)
+    with pytest.raises(DataError, match="'level' is not a class"):
+        LatentLeakage(static_factor="level").run(APART, DATA)
+    bare = {name: replace(part, labels={}) for name, part in DATA.parts().items()}
+    with pytest.raises(DataError, match="no class-valued factor"):
+        LatentLeakage().run(APART, bare)
+    with pytest.raises(SettingsError, match=r"classifiers = \(\)"):
+        LatentLeakage(classifiers=()).run(APART, DATA)
+
+
+def test_classes_that_train_lacks_are_refused_with_a_way_out():
+    parts = DATA.parts()
+    parts["test"].labels["person"][:] += 4
+    with pytest.raises(DataError, match=r"'person' from the static code: none of the classes"):
+        LatentLeakage(**QUICK).run(APART, parts)
+    assert LatentLeakage(**QUICK, forms=("published",)).run(APART, parts).find(role="model")
+
+
+def test_printed_numbers_stand_in_the_same_group():
+    report = LatentLeakage(repeats=1, forms=("published",)).run(APART, replace(DATA, name="mug"))
+    key = ("latent-leakage", "published", "accuracy (SVC)", "gesture from static")
+    assert groups(report)[key] == {"model", "control", "published"}
+    gap = report.find(role="published", method="DBSE", factor="static code", metric="leakage_gap (SVC)")[0]
+    assert gap.value == pytest.approx(0.5429)
+    assert all(
+        published(name, place.key) or "KNN" in place.key for place in LatentLeakage.published for name in ("MUG",)
+    )
