@@ -1,4 +1,4 @@
-"""What all tests share: one thread, a cache folder of their own, and the place of real data."""
+"""What all tests share: one thread, checked shapes, a cache folder of their own, and the place of real data."""
 
 import os
 from pathlib import Path
@@ -7,8 +7,18 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # must be set before torch 
 
 import pytest
 import torch
+from jaxtyping import install_import_hook
 
 torch.set_num_threads(1)
+
+# Before the first import of these modules: shapes in their annotations are checked in all tests.
+install_import_hook(["seqdis.factors", "seqdis.losses", "seqdis.nn", "seqdis.methods"], "shapes.checked")
+
+
+@pytest.fixture(autouse=True)
+def same_draws():
+    """Tests that draw weights or data without a generator get the same ones in any order."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session", autouse=True)

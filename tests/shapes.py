@@ -17,6 +17,9 @@ from jaxtyping import AbstractArray
 def checked(function: Callable[..., Any]) -> Callable[..., Any]:
     """Raise TypeError where an argument or the result has not the annotated shape."""
     signature = inspect.signature(function)
+    hints = [parameter.annotation for parameter in signature.parameters.values()]
+    if not any(map(_has_shape, (*hints, signature.return_annotation))):
+        return function
 
     @functools.wraps(function)
     def inner(*args: Any, **kwargs: Any) -> Any:
@@ -30,10 +33,15 @@ def checked(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _check(name: str, value: Any, hint: Any) -> None:
-    if get_origin(hint) is tuple and len(get_args(hint)) == len(value):
-        for number, (part, kind) in enumerate(zip(value, get_args(hint), strict=True)):
+    if get_origin(hint) is tuple:
+        for number, (part, kind) in enumerate(zip(value, get_args(hint), strict=False)):
             _check(f"{name}[{number}]", part, kind)
-    shapes = [kind for kind in (hint, *get_args(hint)) if isinstance(kind, type) and issubclass(kind, AbstractArray)]
-    if shapes and not isinstance(value, hint):
+        return
+    if _has_shape(hint) and not isinstance(value, hint):
         got = tuple(value.shape) if hasattr(value, "shape") else type(value).__name__
         raise TypeError(f"{name} is {got}, not {hint}")
+
+
+@functools.cache
+def _has_shape(hint: Any) -> bool:
+    return any(isinstance(kind, type) and issubclass(kind, AbstractArray) for kind in (hint, *get_args(hint)))

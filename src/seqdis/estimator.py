@@ -15,13 +15,13 @@ import seqdis
 from seqdis import entries
 from seqdis.errors import CapabilityError, DataError, RunFolderError, SettingsError
 from seqdis.factors import Factors
-from seqdis.hyperparameters import Settings, from_dict, hyper, hyperparameters, signature, to_dict, validate
+from seqdis.hyperparameters import Settings, from_dict, hyper, hyperparameters, plain, signature, to_dict, validate
 from seqdis.inputs import as_sequences, standardised
 from seqdis.nn.network import Network
 from seqdis.sequences import Array, DataSpec, Sequences
 from seqdis.training import Training
 from seqdis.training.checkpoint import RunFolder
-from seqdis.training.engine import Store
+from seqdis.training.engine import Store, cpu_threads
 from seqdis.training.loop import Watcher, evaluate, train
 
 ENCODE_BATCH = 128
@@ -35,6 +35,11 @@ class Disentangler(TransformerMixin, Settings):
     A method declares hyperparameters and `build`. Inputs ``X`` are arrays (n, time, ...), tensors,
     lists of ragged sequences, long data frames or `Sequences`; NaN means missing. Codes come back as
     `Factors` of CPU tensors, observations as arrays: images in [0, 1], series in their own units.
+
+    What a method cannot do it says in class variables, and the calls that need it raise
+    `CapabilityError`: ``has_encoder`` (encode and all that starts there), ``probabilistic`` (its
+    codes have a prior: sample), ``variable_length`` (lengths other than in training),
+    ``handles_missing`` (masks and NaN).
     """
 
     name: ClassVar[str]
@@ -89,10 +94,13 @@ class Disentangler(TransformerMixin, Settings):
         SettingsError, DataError, RunFolderError
         """
         validate(self)
+        self._forget()
         train_set, valid_set = self._parts(X, valid, mask, lengths)
         self.spec_ = _fitted_spec(train_set)
-        self._check_fits(train_set)
-        self.network_ = self._fresh(self.training.seed)
+        for part in (train_set, valid_set):
+            if part is not None:
+                self._check_fits(part)
+        network = self._fresh(self.training.seed)
         identity = {
             "method": entries.name_of(type(self)),
             "settings": signature(self),
@@ -101,13 +109,16 @@ class Disentangler(TransformerMixin, Settings):
         }
         folder = None if out is None else RunFolder(out, identity)
         if folder is not None and folder.claim(self._description(about)):
-            folder.load_weights(self.network_)
+            folder.load_weights(network)
             self.history_ = folder.history()
-            return self
-        self.history_ = train(self.network_, train_set, self.training, valid=valid_set, folder=folder, watch=watch)
-        self.network_.cpu().eval()
-        if folder is not None:
-            folder.finish(self.network_, self._description(about))
+        else:
+            settings = plain(self).training
+            with cpu_threads(settings, self.spec_):
+                self.history_ = train(network, train_set, settings, valid=valid_set, folder=folder, watch=watch)
+            if folder is not None:
+                folder.finish(network, self._description(about))
+        self.identity_ = identity
+        self.network_ = network.cpu().eval()
         return self
 
     def untrained(self, seed: int = 0) -> Self:
@@ -117,6 +128,7 @@ class Disentangler(TransformerMixin, Settings):
         copy.spec_ = self.spec_
         copy.network_ = copy._fresh(seed + 10_007).eval()
         copy.history_ = []
+        copy.identity_ = self.identity_ | {"untrained": seed}
         return copy
 
     # Codes
@@ -130,11 +142,13 @@ class Disentangler(TransformerMixin, Settings):
             static (n, static_dim), dynamic (n, windows, dynamic_dim), on the CPU.
         """
         data = self._input(X, mask, lengths)
+        if not self.has_encoder:
+            raise CapabilityError(f"{type(self).__name__} has no encoder: it cannot code given sequences.")
         store = Store(data, self.spec_, self._device)
         windows = -(-data.x.shape[1] // self._network.stride)
         parts = []
         self._network.eval()
-        with torch.inference_mode():
+        with torch.inference_mode(), cpu_threads(self.training, self.spec_):
             for rows in torch.arange(len(data)).split(ENCODE_BATCH):
                 parts.append(_padded(self._network.encode(store.take(rows)).mean(), windows))
         counts = [part.lengths for part in parts if part.lengths is not None]
@@ -148,7 +162,7 @@ class Disentangler(TransformerMixin, Settings):
         """Mean observations of codes: (n, windows * stride, *features), in data units."""
         self._check_fitted()
         self._network.eval()
-        with torch.inference_mode():
+        with torch.inference_mode(), cpu_threads(self.training, self.spec_):
             parts = [
                 self._network.decode(factors[rows].to(self._device)).cpu()
                 for rows in (slice(i, i + ENCODE_BATCH) for i in range(0, len(factors), ENCODE_BATCH))
@@ -165,10 +179,10 @@ class Disentangler(TransformerMixin, Settings):
         self._check_fitted()
         codes = torch.as_tensor(np.asarray(Z, dtype=np.float32))
         static_dim, dynamic_dim = self._dims()
-        rest = codes.shape[1] - static_dim
-        if codes.ndim != 2 or rest <= 0 or rest % dynamic_dim:
+        rest = codes.shape[-1] - static_dim if codes.ndim == 2 else 0
+        if rest <= 0 or rest % dynamic_dim:
             raise DataError(
-                f"got {tuple(codes.shape)}; expected (n, {static_dim} + windows * {dynamic_dim}) columns from transform()."
+                f"got {tuple(codes.shape)}; transform() gives (n, {static_dim} + windows * {dynamic_dim}) columns."
             )
         return self.decode(Factors(codes[:, :static_dim], codes[:, static_dim:].unflatten(1, (-1, dynamic_dim))))
 
@@ -219,12 +233,14 @@ class Disentangler(TransformerMixin, Settings):
             instead of the samples.
         """
         self._check_fitted()
-        if (like is None) != (keep is None) or keep not in (None, "static", "dynamic"):
-            raise SettingsError(
-                f"sample: got keep={keep!r}; give `like=` with keep='static' or keep='dynamic', or neither."
-            )
-        kept = None if like is None else self.encode(like)
-        steps = length or (self.spec_.length if kept is None else kept.dynamic.shape[1] * self._network.stride)
+        if not self.probabilistic:
+            raise CapabilityError(f"{type(self).__name__} has no prior to draw codes from.")
+        _check_request(n, length, like is not None, keep)
+        given = None if like is None else self._input(like)
+        kept = None if given is None else self.encode(given)
+        if kept is not None and n not in (None, len(kept)):
+            raise SettingsError(f"sample: n={n}, but `like` holds {len(kept)} sequences; leave n out.")
+        steps = length or (self.spec_.length if given is None else given.x.shape[1])
         windows = -(-steps // self._network.stride)
         if keep == "dynamic" and kept is not None and windows != kept.dynamic.shape[1]:
             raise SettingsError("sample: keep='dynamic' keeps the length of `like`; do not give another.")
@@ -241,17 +257,23 @@ class Disentangler(TransformerMixin, Settings):
     def score(self, X: Any, y: None = None) -> float:
         """Negative mean training loss per sequence, in evaluation mode with fixed draws."""
         data = self._input(X)
-        return -evaluate(self._network, Store(data, self.spec_, self._device), self.training)["total"]
+        return -evaluate(self._network, Store(data, self.spec_, self._device), plain(self).training)["total"]
 
     # Keeping
 
     def save(self, folder: str | Path) -> Path:
-        """Write ``run.json`` and ``weights.safetensors``; `seqdis.load` reads them."""
+        """Write ``run.json``, ``weights.safetensors`` and the log; `seqdis.load` reads them.
+
+        Raises
+        ------
+        RunFolderError
+            The folder holds another run, or something that is not a run; nothing is overwritten.
+        """
         self._check_fitted()
-        target = RunFolder(folder, {"method": entries.name_of(type(self)), "settings": signature(self)})
-        if (target.path / "run.json").exists():
-            target.identity = target.read()["identity"] | target.identity
-        target.finish(self._network, self._description(None))
+        target = RunFolder(folder, self.identity_)
+        if not target.claim(self._description(None)):
+            target.write_history(self.history_)
+            target.finish(self._network, self._description(None))
         return target.path
 
     @classmethod
@@ -273,10 +295,15 @@ class Disentangler(TransformerMixin, Settings):
     def _fresh(self, seed: int) -> Network:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return self.build(self.spec_)
+            return plain(self).build(self.spec_)
 
     def _dims(self) -> tuple[int, int]:
         return int(getattr(self, "static_dim")), int(getattr(self, "dynamic_dim"))  # noqa: B009
+
+    def _forget(self) -> None:
+        """Drop what an earlier fit left: after one that fails, the model is unfitted, not half of two."""
+        for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
+            delattr(self, name)
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "network_"):
@@ -302,6 +329,9 @@ class Disentangler(TransformerMixin, Settings):
                 f"{data.name}: steps are {data.spec.kind} of shape {data.spec.shape}; "
                 f"this {cls} was fitted on {self.spec_.kind} of shape {self.spec_.shape}."
             )
+        given, fitted = data.spec.feature_names, self.spec_.feature_names
+        if given and fitted and given != fitted:
+            raise DataError(f"{data.name}: features {', '.join(given)}; {cls} was fitted on {', '.join(fitted)}.")
         if not self.variable_length and (data.x.shape[1] != self.spec_.length or data.lengths is not None):
             raise CapabilityError(f"{cls} needs sequences of exactly {self.spec_.length} steps.")
         if not self.handles_missing and data.mask is not None:
@@ -343,6 +373,7 @@ def load(folder: str | Path) -> Disentangler:
             raise RunFolderError(f"{run.path}/run.json names {content['method']}, which is not a method.")
         model: Disentangler = from_dict(cls, content["settings"])
         model.spec_ = msgspec.convert(content["spec"], DataSpec)
+        model.identity_ = dict(content["identity"])
     except (KeyError, TypeError, SettingsError, msgspec.ValidationError) as error:
         raise RunFolderError(f"{run.path}/run.json was altered or comes from another version: {error}") from error
     model.network_ = model._fresh(model.training.seed).eval()
@@ -351,10 +382,21 @@ def load(folder: str | Path) -> Disentangler:
     return model
 
 
+def _check_request(n: int | None, length: int | None, like: bool, keep: str | None) -> None:
+    """Refuse what `Disentangler.sample` has no answer to."""
+    if like != (keep is not None) or keep not in (None, "static", "dynamic"):
+        raise SettingsError(
+            f"sample: got keep={keep!r}; give `like=` with keep='static' or keep='dynamic', or neither."
+        )
+    for name, value in (("n", n), ("length", length)):
+        if value is not None and value < 1:
+            raise SettingsError(f"sample: {name}={value}; expected at least 1.")
+
+
 def _fitted_spec(data: Sequences) -> DataSpec:
     """Series that come unscaled are standardised by what is observed in training."""
-    plain = data.spec.kind != "image" and data.spec.center == (0.0,) and data.spec.scale == (1.0,)
-    return standardised(data) if plain else data.spec
+    unscaled = data.spec.kind != "image" and data.spec.center == (0.0,) and data.spec.scale == (1.0,)
+    return standardised(data) if unscaled else data.spec
 
 
 def _padded(codes: Factors, windows: int) -> Factors:

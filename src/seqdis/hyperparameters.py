@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import typing
 from collections.abc import Callable, Mapping
 from typing import Any, Self, TypeVar, dataclass_transform
 
@@ -84,12 +85,24 @@ class Settings(BaseEstimator):
 
 
 def to_dict(settings: Settings) -> dict[str, Any]:
-    """Hyperparameters as JSON-ready builtins, nested settings as nested dictionaries."""
+    """Hyperparameters as JSON-ready builtins, nested settings as nested dictionaries.
 
-    def builtin(value: Any) -> Any:
-        return to_dict(value) if isinstance(value, Settings) else msgspec.to_builtins(value, enc_hook=_builtin)
+    Raises
+    ------
+    SettingsError
+        A value that JSON cannot hold.
+    """
 
-    return {f.name: builtin(getattr(settings, f.name)) for f in dataclasses.fields(_as_data(settings))}
+    def builtin(name: str, value: Any) -> Any:
+        if isinstance(value, Settings):
+            return to_dict(value)
+        try:
+            return msgspec.to_builtins(value, enc_hook=_number)
+        except TypeError as error:
+            given = f"{type(settings).__name__}.{name} = {value!r}"
+            raise SettingsError(f"{given}: settings hold numbers, words, or lists of them.") from error
+
+    return {f.name: builtin(f.name, getattr(settings, f.name)) for f in dataclasses.fields(_as_data(settings))}
 
 
 def from_dict(cls: type[S], data: Mapping[str, Any]) -> S:
@@ -104,7 +117,7 @@ def from_dict(cls: type[S], data: Mapping[str, Any]) -> S:
     try:
         return msgspec.convert(data, cls)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{cls.__name__}: {_readable(str(error))}") from error
+        raise SettingsError(_readable(cls, data, str(error))) from error
 
 
 def plain(settings: S) -> S:
@@ -126,6 +139,10 @@ def validate(settings: Settings) -> None:
     SettingsError
         Names the field, the value given and what is accepted.
     """
+    for name, kind in _nested_types(type(settings)).items():
+        value = getattr(settings, name)
+        if not isinstance(value, kind):  # a dictionary would pass the conversion below
+            raise SettingsError(f"{type(settings).__name__}.{name} = {value!r}: expected {kind.__name__}(...).")
     _check_bounds(plain(settings), type(settings).__name__)
 
 
@@ -149,13 +166,13 @@ def _identity(settings: Settings) -> dict[str, Any]:
     return kept
 
 
-def _check_bounds(settings: Settings, path: str) -> None:
+def _check_bounds(settings: Any, path: str) -> None:
     tests: tuple[tuple[str, str, Callable[[Any, Any], bool]], ...] = (
         ("at_least", "at least", lambda value, bound: value >= bound),
         ("above", "above", lambda value, bound: value > bound),
         ("at_most", "at most", lambda value, bound: value <= bound),
     )
-    for field in dataclasses.fields(_as_data(settings)):
+    for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
         if isinstance(value, Settings):
             _check_bounds(value, f"{path}.{field.name}")
@@ -181,25 +198,30 @@ def _refuse_unknown(cls: type[Any], data: Mapping[str, Any], path: str) -> None:
 
 
 def _nested_types(cls: type[Any]) -> dict[str, type[Settings]]:
-    import typing
-
     hints = typing.get_type_hints(cls)
     return {name: kind for name, kind in hints.items() if isinstance(kind, type) and issubclass(kind, Settings)}
 
 
-def _readable(message: str) -> str:
-    """'Expected `int`, got `str` - at `$.training.lr`' -> 'training.lr: expected `int`, got `str`.'"""
+def _readable(cls: type[Any], data: Any, message: str) -> str:
+    """'Expected `float`, got `str` - at `$.training.lr`' -> 'DBSE.training.lr = 'x': expected float.'"""
     what, _, where = message.partition(" - at ")
     path = where.strip("`").removeprefix("$.")
-    what = what[:1].lower() + what[1:]
-    return f"{path}: {what}." if path else f"{what}."
+    kind: Any = cls
+    for name in path.split("."):
+        hints = typing.get_type_hints(kind) if dataclasses.is_dataclass(kind) else {}
+        if name not in hints:  # inside a list, or a field left out
+            return f"{cls.__name__}.{path}: {what[:1].lower() + what[1:]}."
+        kind, data = hints[name], data[name]
+    choices = typing.get_args(kind) if typing.get_origin(kind) is typing.Union else (kind,)
+    accepted = " or ".join(c.__name__ if isinstance(c, type) else str(c).replace("typing.", "") for c in choices)
+    return f"{cls.__name__}.{path} = {data!r}: expected {accepted}."
 
 
-def _builtin(value: Any) -> Any:
-    """NumPy numbers, as grid searches give them, become plain ones; anything else is refused."""
+def _number(value: Any) -> Any:
+    """The plain number that a NumPy scalar holds, as grid searches give them."""
     if isinstance(value, np.generic):
         return value.item()
-    raise SettingsError(f"{value!r} of type {type(value).__name__}: settings hold numbers, words, or lists of them.")
+    raise TypeError(type(value).__name__)
 
 
 def _as_data(settings: Settings) -> Any:

@@ -109,6 +109,10 @@ def from_frame(
         raise DataError(
             f"{name}: no column {', '.join(map(repr, absent))}. A long table needs id and time; has: {have}."
         )
+    if len(frame) == 0:
+        raise DataError(f"{name}: the table has no rows; at least one sequence is needed.")
+    if frame[[id, time]].isna().any(axis=None):
+        raise DataError(f"{name}: {id} or {time} is missing in some rows; drop or fill those.")
     if frame[[id, time]].duplicated().any():
         raise DataError(f"{name}: the same ({id}, {time}) stands in several rows; aggregate them first.")
     frame = frame.sort_values([id, time], kind="stable")
@@ -124,7 +128,8 @@ def from_frame(
     for label, values in columns.items():
         pieces = np.split(values, starts[1:])
         static = all((piece == piece[0]).all() for piece in pieces)
-        known[label] = np.array([piece[0] for piece in pieces]) if static else _fill(pieces, -1)
+        unknown = np.nan if values.dtype.kind == "f" else -1
+        known[label] = np.array([piece[0] for piece in pieces]) if static else _fill(pieces, unknown)
     result = as_sequences(parts, labels=known, kind="series", name=name)
     stamps = np.split(_numbers(frame[time].to_numpy()), starts[1:])
     factors = tuple(
@@ -153,17 +158,21 @@ def standardised(sequences: Sequences) -> DataSpec:
 
 
 def _array(X: Any, name: str) -> Array:
-    x = X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else np.asarray(X)
+    if isinstance(X, torch.Tensor):
+        X = X.detach().cpu()
+        X = X.float() if X.dtype == torch.bfloat16 else X  # NumPy has no bfloat16
+    x = np.asarray(X)
     if x.dtype == object:
         raise DataError(f"{name}: sequences of different lengths? Give a list of arrays, or pad and pass `lengths`.")
     if not (np.issubdtype(x.dtype, np.number) or x.dtype == bool) or np.iscomplexobj(x):
         raise DataError(f"{name}: values of type {x.dtype}; expected real numbers.")
     if x.ndim and len(x) == 0:
-        raise DataError(f"{name}: no sequences (shape {x.shape}); at least one is needed.")
+        raise DataError(f"{name} is empty (shape {x.shape}); at least one sequence of one step is needed.")
     return x
 
 
-def _pad(parts: Sequence[Any], lengths: Any, name: str) -> tuple[Array, Any]:
+def _pad(parts: Sequence[Any], mask: Any, lengths: Any, name: str) -> tuple[Array, Any, Any]:
+    """A list of sequences as one array, with its mask and lengths."""
     if len(parts) == 0:
         raise DataError(f"{name}: an empty list; at least one sequence is needed.")
     arrays = [_array(part, f"{name}[{i}]") for i, part in enumerate(parts)]
@@ -171,14 +180,26 @@ def _pad(parts: Sequence[Any], lengths: Any, name: str) -> tuple[Array, Any]:
     if len(shapes) > 1 or any(array.ndim == 0 for array in arrays):
         raise DataError(f"{name}: the steps of the sequences have different shapes: {sorted(shapes)[:4]}.")
     counts = [len(array) for array in arrays]
-    if lengths is None and len(set(counts)) > 1:
+    if len(set(counts)) > 1:
+        if lengths is not None:
+            raise DataError(f"{name}: a list of sequences of different lengths has its own; leave `lengths` out.")
         lengths = counts
-    return _fill(arrays, 0), lengths
+        if isinstance(mask, list | tuple):
+            mask = _pad_mask(mask, counts, name)
+    return _fill(arrays, 0), mask, lengths
+
+
+def _pad_mask(parts: Sequence[Any], counts: list[int], name: str) -> Array:
+    masks = [np.asarray(part) for part in parts]
+    if [mask.shape[:1] for mask in masks] != [(n,) for n in counts] or len({mask.shape[1:] for mask in masks}) > 1:
+        raise DataError(f"{name}: the masks of the list have shapes unlike its sequences, of {counts[:4]} ... steps.")
+    return _fill(masks, False)
 
 
 def _fill(parts: Sequence[Array], filler: float) -> Array:
     """Stack arrays of different lengths, padding at the end."""
-    full = np.full((len(parts), max(map(len, parts)), *parts[0].shape[1:]), filler, dtype=parts[0].dtype)
+    shape = (len(parts), max(map(len, parts)), *parts[0].shape[1:])
+    full = np.full(shape, filler, dtype=np.result_type(*{part.dtype for part in parts}))
     for row, part in zip(full, parts, strict=True):
         row[: len(part)] = part
     return full
@@ -198,20 +219,27 @@ def _guess(x: Array, name: str) -> Kind:
     )
 
 
-def _rows(x: Array, kind: Kind, name: str) -> Array:
-    if x.ndim != 3:
-        raise DataError(f"{name}: got shape {x.shape}; {kind} data need (n, time, features).")
-    return x.astype(np.float32) if x.dtype != np.float32 else x
+def _check_rank(x: Array, kind: Kind, name: str) -> None:
+    if x.ndim != (5 if kind == "image" else 3):
+        need = "(n, time, channels, height, width)" if kind == "image" else "(n, time, features)"
+        raise DataError(f"{name}: got shape {x.shape}; {kind} data need {need}.")
+
+
+def _rows(x: Array, name: str) -> Array:
+    with np.errstate(over="ignore"):
+        rows = x.astype(np.float32, copy=False)
+    if not np.isfinite(rows).all():
+        raise DataError(f"{name}: values up to {np.abs(x).max():g} do not fit 32-bit floats; rescale them.")
+    return rows
 
 
 def _images(x: Array, name: str) -> Array:
-    if x.ndim != 5:
-        raise DataError(f"{name}: got shape {x.shape}; video needs (n, time, channels, height, width).")
+    """Channels third, bytes or float32; what is not observed is zero by now."""
     if x.shape[2] not in CHANNELS:
         if x.shape[-1] not in CHANNELS:
             raise DataError(f"{name}: got shape {x.shape}; expected 1, 3 or 4 channels, third or last axis.")
         x = np.ascontiguousarray(np.moveaxis(x, -1, 2))
-    low, high = (float(np.nanmin(x)), float(np.nanmax(x))) if x.size else (0.0, 0.0)
+    low, high = float(x.min()), float(x.max())
     if np.issubdtype(x.dtype, np.integer):
         if low < 0 or high > 255:
             raise DataError(f"{name}: integer video with values {low:g}..{high:g}; expected bytes 0..255.")
@@ -231,6 +259,9 @@ def _lengths(lengths: Any, shape: tuple[int, int], name: str) -> Array | None:
         raise DataError(
             f"{name}: lengths must be {shape[0]} integers, one per sequence; got {steps.dtype} {steps.shape}."
         )
+    if steps.min() < 1 or steps.max() > shape[1]:
+        bad = steps[(steps < 1) | (steps > shape[1])][0]
+        raise DataError(f"{name}: length {bad} given; lengths must lie in 1..{shape[1]} (the time axis of X).")
     return steps.astype(np.int64)
 
 
@@ -247,11 +278,13 @@ def _mask(mask: Any, x: Array, name: str) -> Array | None:
 
 def _missing(x: Array, mask: Array | None, lengths: Array | None, kind: Kind, name: str) -> tuple[Array, Array | None]:
     """Zeros and a mask where NaN, masked or padded; refuses what no code could come from."""
+    floating = np.issubdtype(x.dtype, np.floating)
+    if mask is None and lengths is None and x.size and not (floating and not np.isfinite(x).all()):
+        return x, None  # the rest would hold several masks of a whole video set in memory
     steps = np.ones(x.shape[:2], dtype=bool) if lengths is None else np.arange(x.shape[1]) < lengths[:, None]
     wide = steps.reshape(*steps.shape, *[1] * (x.ndim - 2))
     given = np.ones(x.shape, dtype=bool) if mask is None else mask.reshape(*mask.shape, *[1] * (x.ndim - mask.ndim))
     seen: Array = np.broadcast_to(given & wide, x.shape)
-    floating = np.issubdtype(x.dtype, np.floating)
     if floating and np.isinf(x[seen]).any():
         raise DataError(f"{name}: infinite values. Use NaN for what is missing.")
     nan = np.isnan(x) & seen if floating else np.zeros_like(seen)

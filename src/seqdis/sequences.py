@@ -163,6 +163,14 @@ class Sequences:
             full = self.x.shape if self.spec.kind == "series" else self.x.shape[:2]
             if self.mask.shape != full:
                 raise DataError(f"{self.name}: mask has shape {self.mask.shape}, expected {full} (true = observed).")
+        if np.issubdtype(self.x.dtype, np.floating) and not np.isfinite(self.x).all():
+            seen = self.observed()
+            bad = np.argwhere(~np.isfinite(self.x) & seen.reshape(*seen.shape, *[1] * (self.x.ndim - seen.ndim)))
+            if len(bad):
+                raise DataError(
+                    f"{self.name}: {len(bad)} values are NaN or infinite where the mask says observed, first at "
+                    f"{tuple(bad[0].tolist())}. Mark missing values in `mask`, or pass the array itself."
+                )
 
     def __len__(self) -> int:
         return int(self.x.shape[0])

@@ -68,10 +68,16 @@ def test_bootstrap_spread_is_that_of_a_mean():
     assert draws.std() == pytest.approx(values.std() / 20, rel=0.1)
 
 
-def test_bootstrap_in_strata_keeps_every_class_and_equal_seeds_draw_equal_rows():
-    labels = np.array([0] * 50 + [1] * 2)
-    counts = bootstrap(lambda rows: labels[rows].sum(), 52, resamples=30, seed=0, strata=labels)
-    assert (counts == 2).all()
+def test_bootstrap_draws_again_where_a_class_is_absent():
+    labels = np.array([0] * 20 + [1])
+    free = bootstrap(lambda rows: labels[rows].sum(), 21, resamples=60, seed=0)
+    kept = bootstrap(lambda rows: labels[rows].sum(), 21, resamples=60, seed=0, present=labels)
+    assert free.min() == 0
+    assert kept.min() == 1
+    assert kept.max() > 1
+
+
+def test_bootstrap_with_equal_seeds_draws_equal_rows():
     first, second = (bootstrap(lambda rows: rows @ np.arange(9), 9, resamples=5, seed=3) for _ in range(2))
     np.testing.assert_array_equal(first, second)
     assert len(bootstrap(lambda rows: 0.0, 9, resamples=0, seed=3)) == 0

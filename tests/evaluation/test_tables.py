@@ -48,6 +48,17 @@ def test_scaling_is_learnt_from_the_rows_fitted_on(blobs):
     assert np.abs(scaled.x[~fit].mean(0)).max() > 1e-3
 
 
+def test_thinning_keeps_whole_sequences():
+    sequence = np.repeat(np.arange(20), 3)
+    table = Table(x=np.zeros((60, 1)), y=np.zeros(60, int), sequence=sequence, n=20, name="")
+    fit = np.arange(20) < 15
+    kept = table.thinned(fit, 20, seed=0)
+    assert kept.sum() == 6  # 18 rows; a seventh sequence would make 21
+    assert not kept[15:].any()
+    assert (kept != table.thinned(fit, 20, seed=1)).any()
+    np.testing.assert_array_equal(table.thinned(fit, 45, seed=0), fit)
+
+
 def test_disjoint_classes_are_refused():
     table = Table(x=np.zeros((4, 1)), y=np.array([0, 0, 1, 1]), sequence=np.arange(4), n=4, name="'speaker'")
     with pytest.raises(DataError, match=r"'speaker': none of the classes.*forms=\('published',\)"):

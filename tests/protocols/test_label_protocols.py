@@ -9,9 +9,9 @@ from seqdis.evaluation import Report
 from seqdis.hyperparameters import from_dict, to_dict, validate
 from seqdis.protocols import ICUUnit, Mortality
 
-DEATHS = PlantedData(static="mortality", static_classes=2, sizes=(120, 60, 120), name="physionet", noise=0.3)
-UNITS = PlantedData(static="icu_unit", sizes=(120, 60, 120), noise=0.3)
-QUICK = {"epochs": 2, "repeats": 2, "resamples": 20}
+DEATHS = PlantedData(static="mortality", static_classes=2, sizes=(80, 40, 80), name="physionet", noise=0.3)
+UNITS = PlantedData(static="icu_unit", sizes=(80, 40, 80), noise=0.3)
+QUICK = {"epochs": 2, "repeats": 2, "resamples": 10}
 CONTROLS = {
     "class prior",
     "boosted raw summaries",
@@ -66,8 +66,8 @@ def test_spreads_say_what_they_are_over(mortality):
     assert (published.n, published.over) == (2, "head seeds")
     assert published.spread > 0
     corrected = mortality.find(role="model", form="corrected", metric="AUROC")[0]
-    assert (corrected.n, corrected.over) == (20, "test resamples")
-    single = Mortality(epochs=1, repeats=1, resamples=0).run(PlantedModel(), DEATHS)
+    assert (corrected.n, corrected.over) == (10, "test resamples")
+    single = ICUUnit(epochs=1, repeats=1, resamples=0).run(PlantedModel(), UNITS)
     assert {row.spread for row in single if row.role != "published"} == {None}
 
 
@@ -90,8 +90,8 @@ def test_unknown_labels_are_dropped_and_counted(unit):
     report = ICUUnit(**QUICK, forms=("corrected",)).run(PlantedModel(), parts)
     notes = report.provenance["icu-unit"]
     assert notes["dropped, label unknown"] == {"train": 0, "valid": 7, "test": 0}
-    assert notes["sequences"] == {"train": 120, "valid": 53, "test": 120}
-    assert sum(notes["per class"]["valid"]) == 53
+    assert notes["sequences"] == {"train": 80, "valid": 33, "test": 80}
+    assert sum(notes["per class"]["valid"]) == 33
     assert unit.provenance["icu-unit"]["dropped, label unknown"]["valid"] == 0
 
 

@@ -77,10 +77,17 @@ def test_the_corrected_form_is_not_fitted_on_test(apart):
 def test_sequences_fitted_on_and_scored_on(apart):
     notes = apart.provenance["latent-leakage"]
     assert notes["factors"] == {"static": "person", "dynamic": "gesture"}
-    assert notes["published"] == {"sequences fitted on": 96, "scored on": 24}
-    assert notes["corrected"] == {"sequences fitted on": 150, "scored on": 120}
-    few = LatentLeakage(**QUICK, forms=("corrected",), max_rows=40).run(APART, DATA)
-    assert few.provenance["latent-leakage"]["corrected"] == {"sequences fitted on": 40, "scored on": 120}
+    assert notes["published"] == {"sequences to fit on": 96, "to score on": 24}
+    assert notes["corrected"] == {"sequences to fit on": 150, "to score on": 120}
+
+
+def test_max_rows_bounds_what_is_fitted_on():
+    few, all_ = (
+        LatentLeakage(**QUICK, forms=("corrected",), max_rows=rows).run(APART, replace(DATA, noise=1.5))
+        for rows in (10, 3000)
+    )
+    read = {"factor": "person from static", **BOTH}
+    assert few.find(**read)[0].value < all_.find(**read)[0].value - 0.1
 
 
 @pytest.mark.parametrize("stride", [1, 2])

@@ -10,7 +10,7 @@ import torch
 from seqdis.errors import DataError, SeqdisError
 from seqdis.evaluation.report import Report, Score
 from seqdis.factors import Factors
-from seqdis.report import curves, figures
+from seqdis.report import curves, figures, grids
 from seqdis.report.figures import loss_curves, reconstructions, sample_grid, score_bars, swap_grid, tsne
 from seqdis.report.picture import Picture
 from seqdis.report.sheet import Painter, Sheet, beside, strip
@@ -105,7 +105,9 @@ def test_missing_and_padded_values_are_gaps(series):
 
 def test_only_some_of_many_pairs_and_features_are_drawn(levels, series):
     (picture,) = swap_grid(levels, series, range(4), range(4))
-    assert picture.size[0] == 6 * 2.5 * 192
+    assert picture.size[0] == 4 * 2.5 * 192
+    assert grids._few([0, 1, 2], [3, 4, 5]) == [(0, 3), (1, 4), (2, 5), (0, 4)]
+    assert sorted(grids._few([0, 1], [2, 3])) == [(0, 2), (0, 3), (1, 2), (1, 3)]
     wide = Sequences(x=np.zeros((1, 3, 9), np.float32), spec=DataSpec(kind="series", shape=(9,), length=3))
     assert "5 most often observed of 9" in curves.reconstructions(wide, wide.x).caption
 

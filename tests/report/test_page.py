@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -169,7 +170,7 @@ def test_failed_page_leaves_the_old_one(tmp_path, report, monkeypatch):
 def test_summary_names_the_best_control(report, history):
     line = summary(tables(report), history).replace("\N{NO-BREAK SPACE}", " ")
     assert line == (
-        "DBSE on moving-squares/test, trained for 30 epochs in 45 s: accuracy (colour from static) is 0.981 ± 0.004; "
+        "DBSE on moving-squares/test, trained for 30 epochs in 45 s: accuracy, colour from static, is 0.981 ± 0.004; "
         "the best control (untrained encoder) reaches 0.450 ± 0.021."
     )
 
@@ -183,6 +184,8 @@ def test_summary_prefers_a_score_with_a_control_and_minds_the_direction():
         Score(method="good", metric="EER", value=0.3, role="control", **shared),
     )
     assert summary(tables(Report(scores=scores))) == "M on d: EER is 0.100; the best control (good) reaches 0.300."
+    printed = tuple(replace(score, metric="printed", form="published") for score in scores)
+    assert "EER is" in summary(tables(Report(scores=printed + scores)))
     assert "no control was measured" in summary(tables(Report(scores=scores[:1])))
     assert summary(()) == "The report holds no scores."
     assert summary((), [{"epoch": 1, "seconds": 7200.0, "train": {}}]) == (

@@ -29,8 +29,8 @@ def test_groups_by_protocol_and_form_and_orders_roles(report):
         ("DBSE", "published [1]"),
     ]
     assert [column.label for column in first.columns][:2] == [
-        "accuracy (colour from static)",
-        "accuracy (motion from static)",
+        "accuracy, colour from static",
+        "accuracy, motion from static",
     ]
 
 
@@ -80,7 +80,7 @@ def test_one_kind_of_spread_needs_no_letter():
 
 
 def test_a_score_without_control_is_said_to_stand_alone(report):
-    assert "No control for: leakage gap (static)." in tables(report)[0].notes
+    assert "No control for: leakage gap, static." in tables(report)[0].notes
     assert "No control was measured." in one_table(score()).notes
     assert not any("control" in note for note in one_table(score(), score(role="control")).notes)
 

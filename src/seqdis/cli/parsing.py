@@ -112,4 +112,3 @@ def _made(cls: type[Any], base: type[T], word: str) -> T:
     if not issubclass(cls, base):
         raise SettingsError(f"'{word}' names {cls.__name__}, which is no {base.__name__}.")
     return cls()
-

@@ -101,6 +101,11 @@ class MovingFigures(SequenceDataset):
         Height and width of a frame in pixels.
     length : int
         Frames of a sequence. The pace of a motion does not depend on it; 8 frames show every motion.
+    spread : float
+        At 0 every motion is one fixed course from the middle of the frame, so that the first frame shows the
+        static factors and nothing else: what methods assume that read the static code from one frame. Above 0,
+        figures start anywhere within this radius of the middle (1 is as far as a figure can go) at any phase of
+        their course; then the first frame also tells where the course begins, and the task is far harder.
     noise : float
         Standard deviation of Gaussian pixel noise, where white is 1. Values are clipped to [0, 1].
     missing_rate : float
@@ -135,6 +140,7 @@ class MovingFigures(SequenceDataset):
     n_test: int = hyper(default=300, at_least=1)
     size: int = hyper(default=32, at_least=16, at_most=512)
     length: int = hyper(default=8, at_least=1)
+    spread: float = hyper(default=0.0, at_least=0.0, at_most=0.6)
     noise: float = hyper(default=0.0, at_least=0.0, at_most=1.0)
     missing_rate: float = hyper(default=0.0, at_least=0.0, at_most=0.9)
     unseen: float = hyper(default=0.0, at_least=0.0, at_most=0.8)
@@ -216,13 +222,14 @@ class MovingFigures(SequenceDataset):
         """Centre of the figure in pixels, x and y, each (n, length) float32."""
         n, tries = len(motion), 256
         # The start is drawn without looking at the motion; then comes a phase that keeps the curve inside.
-        radius, angle = 0.6 * np.sqrt(draw.random((n, 1))), 2 * np.pi * draw.random((n, 1))
+        radius, angle = self.spread * np.sqrt(draw.random((n, 1))), 2 * np.pi * draw.random((n, 1))
         start = np.stack([radius * np.cos(angle), radius * np.sin(angle)])
-        phases = (np.arange(tries) + draw.random((n, 1))) / tries
+        phases = (np.arange(tries) + (draw.random((n, 1)) if self.spread else np.zeros((n, 1)))) / tries
         centre = start - _curve(motion, phases)
         room = 1 - np.abs([[MOTIONS[m].amplitude[axis] for m in motion] for axis in (0, 1)])[..., None]
         inside = (np.abs(centre) <= room).all(axis=0)
-        chosen = np.where(inside, draw.random((n, tries)), -1.0).argmax(axis=1)[:, None]
+        liking = draw.random((n, tries)) if self.spread else np.zeros((n, tries))  # all alike: the first that fits
+        chosen = np.where(inside, liking, -1.0).argmax(axis=1)[:, None]
         phase, centre = np.take_along_axis(phases, chosen, 1), np.take_along_axis(centre, chosen[None], 2)
         pace = 1 / np.array([MOTIONS[m].frames for m in motion])[:, None]
         at = centre + _curve(motion, phase + pace * np.arange(self.length))

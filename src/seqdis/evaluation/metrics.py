@@ -91,7 +91,7 @@ def squared_error(truth: Array, produced: Array, valid: Array | None = None) -> 
 
 
 def bootstrap(
-    score: Callable[[Array], float], n: int, *, resamples: int, seed: int, strata: Array | None = None
+    score: Callable[[Array], float], n: int, *, resamples: int, seed: int, present: Array | None = None
 ) -> Array:
     """``score(rows)`` on rows drawn with replacement: what another test part of this size might give.
 
@@ -103,17 +103,20 @@ def bootstrap(
         Rows in the test part.
     resamples, seed : int
         Equal seeds draw equal rows, so that differences of two scores can be taken pairwise.
-    strata : array, (n,), or None
-        Rows are redrawn within each of its values, which keeps every class present.
+    present : array, (n,), or None
+        Labels of which every value must occur in a resample: draws without one are repeated.
 
     Returns
     -------
     array, (resamples,)
     """
     generator = np.random.default_rng(seed)
-    groups = [np.arange(n)] if strata is None else [np.flatnonzero(strata == value) for value in np.unique(strata)]
-    draws = (np.concatenate([generator.choice(group, len(group)) for group in groups]) for _ in range(resamples))
-    return np.array([score(rows) for rows in draws])
+    draws: list[float] = []
+    while len(draws) < resamples:
+        rows = generator.integers(n, size=n)
+        if present is None or np.isin(present, present[rows]).all():
+            draws.append(score(rows))
+    return np.array(draws)
 
 
 def _binary(labels: Array) -> Array:

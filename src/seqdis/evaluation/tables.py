@@ -58,6 +58,13 @@ class Table:
         scaler = StandardScaler().fit(self.x[fit[self.sequence]])
         return replace(self, x=scaler.transform(self.x))
 
+    def thinned(self, fit: Array, max_rows: int, seed: int) -> Array:
+        """As many of the sequences ``fit``, drawn at random, as make up ``max_rows`` rows (two or more)."""
+        rows = np.bincount(self.sequence, minlength=self.n)
+        order = np.random.default_rng(seed).permutation(np.flatnonzero(fit))
+        kept = max(2, int((rows[order].cumsum() <= max_rows).sum()))
+        return np.isin(np.arange(self.n), order[:kept])
+
     def hits(self, classifier: str, fit: Array, score: Array, seed: int) -> tuple[Array, Array]:
         """Fit on some sequences, ask about others.
 

@@ -101,7 +101,7 @@ class FrameDecoder(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(
-        self, codes: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"] | None = None
+        self, codes: Float[Tensor, "batch time code"], valid: Bool[Tensor, "batch time"] | None = None
     ) -> Float[Tensor, "batch time channels height width"]:
         """Frames of every step; zero where ``valid`` is false."""
         inputs = codes.flatten(0, 1) if valid is None else codes[valid]

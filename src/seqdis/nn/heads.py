@@ -73,3 +73,10 @@ def initialise_like_dcgan(module: nn.Module) -> None:
             nn.init.normal_(layer.weight, 0.0, 0.01)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+
+
+def start_certain(module: nn.Module, logvar: float = -5.0) -> None:
+    """Start posteriors with a small variance: codes carry signal, not unit noise, from the first step."""
+    for layer in module.modules():
+        if isinstance(layer, GaussianHead):
+            nn.init.constant_(layer.logvar.bias, logvar)

@@ -19,7 +19,7 @@ from torch.nn.functional import pad
 from seqdis.errors import DataError
 from seqdis.factors import Factors, Gaussian
 from seqdis.nn.frames import FrameDecoder, FrameEncoder
-from seqdis.nn.heads import DynamicHead, StaticHead, initialise_like_dcgan
+from seqdis.nn.heads import DynamicHead, StaticHead
 from seqdis.nn.network import Network
 from seqdis.nn.priors import AutoregressivePrior
 from seqdis.nn.series import StepEncoder, WindowDecoder, WindowDynamicHead, WindowStaticHead, informative_steps
@@ -78,7 +78,6 @@ class FrameBody(nn.Module):
         self.static_head = static_head
         self.dynamic_head = dynamic_head
         self.decoder = decoder
-        initialise_like_dcgan(self)
 
     def features(self, batch: Batch) -> Features:
         """Encode every readable frame."""

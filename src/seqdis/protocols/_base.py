@@ -215,7 +215,7 @@ class LabelProtocol(Protocol):
                 len(labels),
                 resamples=self.resamples,
                 seed=self.seed,
-                strata=labels,
+                present=labels,
             )
             for name, metric in self.metrics.items()
         }

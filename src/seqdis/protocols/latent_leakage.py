@@ -126,7 +126,7 @@ class LatentLeakage(Protocol):
             used = ["test"] if form == "published" else ["test", *(name for name in parts if name != "test")]
             labels = {kind: _labels(name, [(parts[p], own[p]) for p in used]) for kind, name in names.items()}
             rounds = self._rounds(form, labels, len(parts["test"]))
-            notes[form] = {"sequences fitted on": int(rounds[0][0].sum()), "scored on": int(rounds[0][1].sum())}
+            notes[form] = {"sequences to fit on": int(rounds[0][0].sum()), "to score on": int(rounds[0][1].sum())}
             for method, codes in coders.items():
                 tables = self._tables(joined([codes[p] for p in used]), labels, names)
                 for classifier in self.classifiers:
@@ -155,10 +155,8 @@ class LatentLeakage(Protocol):
         """(fitted on, scored on) as boolean arrays over the sequences, test first; one pair per repetition."""
         n = len(next(iter(labels.values())))
         if form == "corrected":
-            positions = max(values.shape[1] if values.ndim == 2 else 1 for values in labels.values())
-            order = n_test + np.random.default_rng(self.seed).permutation(n - n_test)
-            fit = np.isin(np.arange(n), order[: max(2, self.max_rows // positions)])
-            return [(fit, np.arange(n) < n_test)]
+            scored = np.arange(n) < n_test
+            return [(~scored, scored)]
         from sklearn.model_selection import train_test_split
 
         strata = _strata(labels, int(n * self.test_share)) if self.stratify else None
@@ -186,6 +184,7 @@ class LatentLeakage(Protocol):
             shares = np.array([hits.sum() / rows.sum() for hits, rows in counts])
             return _Reading(shares.mean(), shares, "splits")
         fit, score = rounds[0]
+        fit = table.thinned(fit, self.max_rows, self.seed)
         if self.standardise:
             table = table.standardised(fit)
         hits, rows = (values[score] for values in table.hits(classifier, fit, score, self.seed))

@@ -34,8 +34,8 @@ class SwapFidelity(Protocol):
     Errors are per value, in the units that networks see (images: [0, 1]; series: standard deviations),
     on the real steps of the dynamic donor, reconstructions on its observed values only. Controls of the
     swap: either donor unchanged, the average training frame, and the same network with random weights.
-    Copying the dynamic donor is the one to beat: a model that ignores its static code scores no better.
-    The spread is over pairs.
+    A model that ignores its static code scores about as a copy of the dynamic donor. The average frame
+    is hard to beat where figures are small. The spread is over pairs.
 
     Not published anywhere.
 

@@ -40,6 +40,7 @@ Array = npt.NDArray[Any]
 MOST_POINTS = 1000
 _MOST_NAMES = 12
 _ACROSS = 3
+_FACTORS_ACROSS = 4
 _FEWEST_POINTS = 8
 
 
@@ -87,20 +88,26 @@ def tsne(
     if len(rows) > MOST_POINTS:
         rows = np.sort(np.random.default_rng(seed).choice(rows, MOST_POINTS, replace=False))
     codes = {"static code": factors.static, "dynamic code (mean)": factors.dynamic_mean()}
-    figure, axes = grid_of_axes(2, len(known), 2.45, 2.3)
-    for line, (name, code) in zip(axes, codes.items(), strict=True):
-        points = _map(code.detach().cpu().numpy()[rows].astype(np.float64), perplexity, seed)
-        for ax, factor in zip(line, known, strict=True):
-            _scatter(figure, ax, points, _per_sequence(np.asarray(labels[factor.name])[rows], factor), factor, name)
-        line[0].set_ylabel(name, fontsize=8.5, color=INK)
-    for ax, factor in zip(axes[0], known, strict=True):
-        title(ax, f"{factor.name} ({factor.kind})")
+    maps = {name: _map(code.detach().cpu().double().numpy()[rows], perplexity, seed) for name, code in codes.items()}
+    across = min(len(known), _FACTORS_ACROSS)
+    figure, axes = grid_of_axes(2 * math.ceil(len(known) / across), across, 2.45, 2.3)
+    for i, factor in enumerate(known):
+        top, column = 2 * (i // across), i % across
+        values = _per_sequence(np.asarray(labels[factor.name])[rows], factor)
+        title(axes[top, column], f"{factor.name} ({factor.kind})")
+        for ax, (name, points) in zip(axes[top : top + 2, column], maps.items(), strict=True):
+            shown = _scatter(ax, points, values, factor)
+            if column == 0:
+                ax.set_ylabel(name, fontsize=8.5, color=INK)
+        _key(figure, axes[top + 1, column], shown, factor)
+    for ax in axes[-2:, (len(known) - 1) % across + 1 :].flat:
+        ax.set_visible(False)
     some = f" {len(rows)} of {len(factors)} sequences, drawn at random." if len(rows) < len(factors) else ""
     caption = (
         "t-SNE maps of the codes. A good static code is sorted by static factors and mixed by dynamic ones, "
         f"a good dynamic code the other way round.{some}"
     )
-    return as_png(figure, "tsne", caption)
+    return as_png(figure, "tsne", caption, smooth=any(not factor.classes for factor in known))
 
 
 def loss_curves(history: Sequence[Mapping[str, Any]]) -> Picture:
@@ -200,58 +207,49 @@ def _per_sequence(labels: Array, factor: FactorSpec) -> Array:
     return np.where(counts.any(1), counts.argmax(1), np.nan)
 
 
-def _scatter(figure: Any, ax: Any, points: Array, values: Array, factor: FactorSpec, code: str) -> None:
+def _scatter(ax: Any, points: Array, values: Array, factor: FactorSpec) -> Any:
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
     ax.set_facecolor("#f7f8fa")
     ax.margins(0.08)
-    size = float(np.clip(1800 / len(points), 3, 18))
-    unknown = np.isnan(values)
-    ax.scatter(*points[unknown].T, s=size, color="#c9ced8", linewidths=0, alpha=0.85)
+    look = {"s": float(np.clip(1800 / len(points), 3, 18)), "linewidths": 0, "alpha": 0.85}
     if not np.ptp(points):
         words = "collapsed: the same\nfor all sequences"
         ax.text(0.5, 0.6, words, transform=ax.transAxes, ha="center", fontsize=7.5, color=MUTED)
-    last = code != "static code"
-    if factor.classes:
-        known = values[~unknown].astype(int)
-        colors = _class_colors(len(factor.classes))
-        # One call in random order: class after class, the last would hide the others.
-        order = np.random.default_rng(0).permutation(len(known))
-        ax.scatter(*points[~unknown][order].T, s=size, c=colors[known[order]], linewidths=0, alpha=0.85)
-        if last:
-            _class_legend(ax, factor, colors)
+    unknown = np.isnan(values)
+    ax.scatter(*points[unknown].T, color="#c9ced8", **look)
+    points, values = points[~unknown], values[~unknown]
+    if not factor.classes:
+        return ax.scatter(*points.T, c=values, cmap="viridis", **look)
+    colors = _class_colors(len(factor.classes))[values.astype(int)]
+    # One call in random order: class after class, the last would hide the others.
+    order = np.random.default_rng(0).permutation(len(points))
+    return ax.scatter(*points[order].T, c=colors[order], **look)
+
+
+def _key(figure: Any, ax: Any, shown: Any, factor: FactorSpec) -> None:
+    """Class names, their number if they are many, or a colour bar, below a panel."""
+    if not factor.classes:
+        bar = figure.colorbar(shown, cax=ax.inset_axes((0.1, -0.09, 0.8, 0.035)), orientation="horizontal")
+        bar.locator = _few_ticks()
+        bar.set_label(literal(factor.unit), fontsize=7.5, color=MUTED)
+        bar.ax.tick_params(labelsize=7, colors=MUTED, length=0)
+        bar.outline.set_visible(False)
         return
-    shown = ax.scatter(*points[~unknown].T, s=size, c=values[~unknown], cmap="viridis", linewidths=0, alpha=0.85)
-    if last:
-        _colour_bar(figure, ax, shown, factor.unit)
-
-
-def _colour_bar(figure: Any, ax: Any, shown: Any, unit: str) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    bar = figure.colorbar(shown, cax=ax.inset_axes((0.1, -0.09, 0.8, 0.035)), orientation="horizontal")
-    bar.locator = MaxNLocator(4, steps=[1, 2, 5, 10])
-    bar.set_label(literal(unit), fontsize=7.5, color=MUTED)
-    bar.ax.tick_params(labelsize=7, colors=MUTED, length=0)
-    bar.outline.set_visible(False)
-
-
-def _class_legend(ax: Any, factor: FactorSpec, colors: Array) -> None:
     if len(factor.classes) > _MOST_NAMES:
         ax.set_xlabel(f"{len(factor.classes)} classes", fontsize=7.5, color=MUTED)
         return
-    for color, name in zip(colors, factor.classes, strict=True):
+    for color, name in zip(_class_colors(len(factor.classes)), factor.classes, strict=True):
         ax.scatter([], [], s=18, color=color, linewidths=0, label=literal(name))
-    ax.legend(
-        loc="upper center",
-        bbox_to_anchor=(0.5, 0.0),
-        ncols=2 if len(factor.classes) == 4 or max(map(len, factor.classes)) > 9 else 3,
-        fontsize=7,
-        frameon=False,
-        handletextpad=0.1,
-        columnspacing=0.8,
-        labelcolor=INK,
-    )
+    columns = 2 if len(factor.classes) == 4 or max(map(len, factor.classes)) > 9 else 3
+    look = {"fontsize": 7, "frameon": False, "handletextpad": 0.1, "columnspacing": 0.8, "labelcolor": INK}
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=columns, **look)
+
+
+def _few_ticks() -> Any:
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(4, steps=[1, 2, 5, 10])
 
 
 def _class_colors(count: int) -> Array:
@@ -288,6 +286,7 @@ def _bars(ax: Any, table: Table, index: int) -> None:
     # Limits by hand: all panels share them, and the first row stands on top.
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.grid(visible=False, axis="y")
+    ax.xaxis.set_major_locator(_few_ticks())
     column = table.columns[index]
     title(ax, column.heading)
     ax.set_xlabel(literal(column.factor), fontsize=7.5, color=MUTED)

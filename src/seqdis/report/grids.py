@@ -5,7 +5,6 @@ Video and spectrograms become tiles, series become curves; each function picks b
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
@@ -22,7 +21,7 @@ Array = npt.NDArray[Any]
 Truth = Callable[[Sequences, Sequences], Array]
 Fold = Callable[[Pixels], Pixels]
 _LABEL, _SPACE = 24, 10
-_MOST_PAIRS = 6
+_MOST_PAIRS = 4
 _MOST_FRAMES = 48  # a page must stay small enough to mail
 
 
@@ -51,7 +50,7 @@ def swap_grid(
     model : fitted model
     sequences : Sequences
     rows, columns : sequence of int
-        Which sequences lend the static and the dynamic code. Of series at most 6 pairs are drawn.
+        Which sequences lend the static and the dynamic code. Of series at most 4 pairs are drawn.
     truth : callable, optional
         ``truth(static_of, dynamic_of)`` renders the true hybrids of two equally long `Sequences`
         row by row; they are shown beside the model's.
@@ -67,8 +66,7 @@ def swap_grid(
     if not pairs:
         raise DataError("swap_grid needs at least one row and one column; got none.")
     if sequences.spec.kind == "series":
-        # Curves need room: some pairs, spread over all.
-        pairs = pairs[:: math.ceil(len(pairs) / _MOST_PAIRS)]
+        pairs = _few(rows, columns)
     static_of = sequences[[row for row, _ in pairs]]
     dynamic_of = sequences[[column for _, column in pairs]]
     swapped = np.asarray(model.swap(static_of, dynamic_of))
@@ -154,6 +152,13 @@ def reconstructions(model: Interventions, sequences: Sequences, frames: int = 8)
             y += folded.shape[1] + GAP
         y += _SPACE
     return (sheet.png("reconstructions", "Each sequence above what the model rebuilds from its two codes."),)
+
+
+def _few(rows: Sequence[int], columns: Sequence[int]) -> list[tuple[int, int]]:
+    """Curves need room: few pairs, along the diagonals of the grid so that sources are not repeated."""
+    places = [(i, j) for i in range(len(rows)) for j in range(len(columns))]
+    places.sort(key=lambda place: ((place[1] - place[0]) % len(columns), place[0]))
+    return [(rows[i], columns[j]) for i, j in places[:_MOST_PAIRS]]
 
 
 def _given(paint: Painter, sequences: Sequences) -> list[Pixels]:

@@ -43,7 +43,7 @@ class Column:
     @property
     def label(self) -> str:
         """Metric and factor in one line, without the arrow."""
-        return f"{self.metric} ({self.factor})" if self.factor else self.metric
+        return f"{self.metric}, {self.factor}" if self.factor else self.metric
 
 
 @dataclass(frozen=True)
@@ -217,4 +217,4 @@ def _missing_controls(columns: Iterable[Column], scores: Sequence[Score]) -> lis
     bare = [c.label for c in measured if not has("control", c)]
     if not bare:
         return []
-    return ["No control was measured." if len(bare) == len(measured) else f"No control for: {', '.join(bare)}."]
+    return ["No control was measured." if len(bare) == len(measured) else f"No control for: {'; '.join(bare)}."]

@@ -96,12 +96,16 @@ def write_page(
 
 
 def summary(laid_out: Sequence[Table], history: Sequence[Mapping[str, Any]] = ()) -> str:
-    """The first score that has a control, in one sentence beside its best control."""
+    """One sentence: the first score that has a control, beside its best control.
+
+    A protocol as printed, with its known defects, is spoken of only if nothing else was measured.
+    """
     trained = ""
     if history:
         seconds = sum(epoch.get("seconds", 0.0) for epoch in history)
         trained = f"trained for {len(history)} epoch{'s' if len(history) > 1 else ''} in {_duration(seconds)}"
-    found = [hit for table in laid_out if (hit := _headline(table)) is not None]
+    ordered = sorted(laid_out, key=lambda table: table.form == "published")
+    found = [hit for table in ordered if (hit := _headline(table)) is not None]
     if not found:
         return f"A model {trained}; {NOTHING[0].lower()}{NOTHING[1:]}" if trained else NOTHING
     table, index, cell, control = next((hit for hit in found if hit[3] is not None), found[0])
@@ -110,7 +114,8 @@ def summary(laid_out: Sequence[Table], history: Sequence[Mapping[str, Any]] = ()
     beside = (
         "no control was measured" if control is None else f"the best control ({control.score.method}) reaches {control}"
     )
-    sentence = f"{on}: {table.columns[index].label} is {cell}; {beside}."
+    column = table.columns[index]
+    sentence = f"{on}: {column.label}{',' if column.factor else ''} is {cell}; {beside}."
     return sentence.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
 
 

@@ -156,12 +156,19 @@ class RunFolder:
                 for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
                     optimiser.load_state_dict(saved)
                 history = list(state["history"])
-            except (RuntimeError, KeyError, ValueError, TypeError, EOFError, pickle.UnpicklingError) as error:
-                raise RunFolderError(f"{path} cannot be resumed from ({error}). Delete it to start again.") from error
+            except (RuntimeError, LookupError, ValueError, TypeError, EOFError, pickle.UnpicklingError) as error:
+                # PyTorch's own words advise to load it as code; ours do not repeat them.
+                raise RunFolderError(
+                    f"{path} cannot be resumed from: truncated, altered or another network's. Delete it to start again."
+                ) from error
         # Epochs after the last state will be done again: their lines go.
+        self.write_history(history)
+        return history
+
+    def write_history(self, history: list[dict[str, Any]]) -> None:
+        """Write ``log.jsonl`` anew."""
         lines = "".join(json.dumps(record) + "\n" for record in history)
         write_bytes(self.path / "log.jsonl", lines.encode())
-        return history
 
     def history(self) -> list[dict[str, Any]]:
         """The records of ``log.jsonl``."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from seqdis.errors import SettingsError
 from seqdis.nn.network import Network
 from seqdis.sequences import Array, Batch, DataSpec, Sequences
 from seqdis.training.settings import Training
@@ -26,7 +29,10 @@ class Engine:
     def __init__(self, settings: Training) -> None:
         from lightning_fabric import Fabric
 
-        self.fabric: Fabric = Fabric(accelerator=settings.accelerator, devices=1, precision=settings.precision)
+        try:
+            self.fabric: Fabric = Fabric(accelerator=settings.accelerator, devices=1, precision=settings.precision)
+        except RuntimeError as error:
+            raise SettingsError(f"Training.accelerator = {settings.accelerator!r}: {error}") from error
         self.device: torch.device = self.fabric.device
 
     def setup(self, network: Network, settings: Training) -> list[Any]:
@@ -55,6 +61,18 @@ class Engine:
         return torch.Generator(self.device).manual_seed(seed)
 
 
+@contextmanager
+def cpu_threads(settings: Training, spec: DataSpec) -> Iterator[None]:
+    """Run with the threads that suit the data, and give them back after."""
+    before = torch.get_num_threads()
+    wanted = settings.threads or (1 if spec.kind == "series" else before)
+    torch.set_num_threads(wanted)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 class Store:
     """Sequences on a device, ready to be cut into batches.
 
@@ -72,6 +90,7 @@ class Store:
         mask = sequences.observed() if partial else None
         x = sequences.x
         if not self.image:
+            x = x.astype(np.float32, copy=False)
             x = (x - np.asarray(spec.center, dtype=np.float32)) / np.asarray(spec.scale, dtype=np.float32)
             if mask is not None:
                 x = np.where(mask if spec.kind == "series" else mask[..., None], x, np.float32(0.0))
@@ -102,7 +121,10 @@ class Store:
         return Batch(x=x, mask=mask, lengths=lengths, times=times, index=rows.to(self.device, non_blocking=True))
 
     def _keep(self, values: Array) -> Tensor:
-        tensor = torch.from_numpy(np.ascontiguousarray(values))
+        with warnings.catch_warnings():
+            # Arrays may be read-only (memory maps, broadcast masks): nothing writes to what is kept.
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            tensor = torch.from_numpy(np.ascontiguousarray(values))
         return tensor.to(self.device) if tensor.nbytes < _room(self.device) else tensor
 
     def _cut(self, values: Tensor, rows: Tensor, time: int) -> Tensor:

@@ -58,7 +58,9 @@ def train(
         for step, rows in enumerate(order.split(settings.batch_size)):
             progress = Progress(epoch, settings.max_epochs, epoch * steps + step, generator)
             batch = store.take(rows)
+            rate = settings.rate(progress.step / (settings.max_epochs * steps))
             for optimiser in optimisers:
+                optimiser.param_groups[0]["lr"] = rate
                 with engine.autocast():
                     terms = network(batch, progress)
                 optimiser.zero_grad(set_to_none=True)

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from seqdis.errors import DataError
+from seqdis.nn.frames import FrameDecoder, FrameEncoder, VectorNorm, halvings, padded_side
+
+
+def draw(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize(
+    ("sides", "times"),
+    [((8, 8), 1), ((15, 8), 1), ((16, 16), 2), ((31, 40), 2), ((32, 32), 3), ((64, 64), 4), ((256, 300), 4)],
+)
+def test_halvings_leave_a_short_side_of_four_to_seven_pixels(sides: tuple[int, int], times: int) -> None:
+    assert halvings(*sides) == times
+    assert times == 4 or 4 <= min(sides) // 2**times < 8
+
+
+def test_frames_that_are_too_small_are_refused() -> None:
+    with pytest.raises(DataError, match="frames are 7x20 pixels; sides of at least 8"):
+        halvings(7, 20)
+
+
+def test_sides_are_padded_to_what_halves_evenly() -> None:
+    assert [padded_side(side, 2) for side in (16, 17, 19, 20)] == [16, 20, 20, 20]
+
+
+@pytest.mark.parametrize("sides", [(8, 8), (10, 13), (16, 24), (33, 40)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_any_size_is_encoded_and_decoded(sides: tuple[int, int], channels: int) -> None:
+    shape = (channels, *sides)
+    encoder, decoder = FrameEncoder(shape, 6, filters=2), FrameDecoder(5, shape, filters=2)
+    features = encoder(draw(2, 3, *shape))
+    assert features.shape == (2, 3, 6)
+    assert features.abs().max() <= 1
+    frames = decoder(draw(2, 3, 5))
+    assert frames.shape == (2, 3, *shape)
+    assert 0 <= frames.min() <= frames.max() <= 1
+
+
+def test_a_frame_sees_no_other_frame() -> None:
+    encoder = FrameEncoder((1, 8, 8), 4, filters=2).eval()
+    x = draw(2, 3, 1, 8, 8)
+    other = x.clone()
+    other[0, 1] = 0
+    before, after = encoder(x), encoder(other)
+    assert not torch.allclose(before[0, 1], after[0, 1])
+    before[0, 1] = after[0, 1] = 0
+    assert torch.allclose(before, after, atol=1e-6)
+
+
+def test_absent_frames_are_zero_and_stay_out_of_the_batch_statistics() -> None:
+    x, valid = draw(3, 4, 1, 8, 8), torch.ones(3, 4, dtype=torch.bool)
+    valid[0, 2:] = False
+    loud = torch.where(valid[:, :, None, None, None], x, 1e6)
+    encoders = []
+    for frames in (x, loud):
+        torch.manual_seed(0)
+        encoder = FrameEncoder((1, 8, 8), 4, filters=2).train()
+        features = encoder(frames, valid)
+        assert (features[~valid] == 0).all()
+        encoders.append((features, encoder.state_dict()))
+    assert torch.equal(encoders[0][0], encoders[1][0])
+    assert all(torch.equal(value, encoders[1][1][name]) for name, value in encoders[0][1].items())
+
+
+def test_absent_frames_are_decoded_to_zero_and_change_no_other() -> None:
+    decoder = FrameDecoder(5, (1, 8, 8), filters=2).train()
+    codes, valid = draw(2, 3, 5), torch.tensor([[True, True, False], [True, True, True]])
+    frames = decoder(codes, valid)
+    assert (frames[0, 2] == 0).all()
+    codes[0, 2] = 100
+    assert torch.equal(frames, decoder(codes, valid))
+
+
+def test_a_lone_frame_takes_the_running_statistics() -> None:
+    norm = VectorNorm(3)
+    reference = torch.nn.BatchNorm2d(3)
+    for batch in (draw(4, 3, 1, 1), draw(7, 3, 1, 1, seed=1)):
+        assert torch.equal(norm(batch), reference(batch))
+    one = draw(1, 3, 1, 1, seed=2)
+    assert torch.equal(norm(one), reference.eval()(one))
+    assert torch.equal(norm.running_mean, reference.running_mean)
+    encoder = FrameEncoder((1, 8, 8), 4, filters=2).train()
+    assert torch.isfinite(encoder(draw(1, 1, 1, 8, 8))).all()
