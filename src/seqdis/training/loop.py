@@ -19,7 +19,7 @@ History = list[dict[str, Any]]
 Watcher = Callable[[int, int, dict[str, Any] | None], None]
 """Called with (steps done, steps in all, the epoch's record at an epoch's end)."""
 
-VALIDATIONS = 50
+VALIDATIONS = 12
 """About how often a run looks at its validation part; every epoch in short runs."""
 
 
