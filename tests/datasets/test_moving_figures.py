@@ -60,7 +60,7 @@ def test_every_class_of_every_factor_occurs(train: Sequences) -> None:
 def test_figure_is_wholly_inside_every_frame(size: int) -> None:
     frames = small(size=size, length=20, n_train=300).split("train")[0].x
     border = np.concatenate([frames[..., [0, -1], :].ravel(), frames[..., :, [0, -1]].ravel()])
-    assert border.max() < 25  # a figure that reached the edge would cover at least half of a pixel there
+    assert border.max() < 60  # a figure that reached the edge would cover at least half of a pixel there
     assert (frames.max(axis=(2, 3, 4)) > 100).all()
 
 
@@ -92,7 +92,7 @@ def test_copying_either_donor_is_a_poor_hybrid(data: MovingFigures, train: Seque
     a, b = train[:300], train[300:]
     truth = data.hybrid(a, b) / 255
     for donor in (a, b):
-        assert 0.028 < np.mean((donor.x / 255 - truth) ** 2) < 0.042
+        assert 0.025 < np.mean((donor.x / 255 - truth) ** 2) < 0.042
 
 
 def test_motion_is_read_from_a_trajectory_but_not_from_the_first_frame() -> None:
@@ -171,7 +171,7 @@ def test_unseen_combinations_are_in_test_only(unseen: float) -> None:
 
 
 def test_same_seed_same_data_and_parts_differ() -> None:
-    first, again, other = small(noise=0.05), small(noise=0.05), small(noise=0.05, seed=1)
+    first, again, other = (small(noise=0.05, spread=0.6, seed=seed) for seed in (0, 0, 1))
     assert first.fingerprint() == again.fingerprint() != other.fingerprint()
     starts = [part.labels["position_x"][:, 0] for part in first.parts().values()]
     assert len(np.unique(np.concatenate(starts))) == sum(map(len, starts))
@@ -199,3 +199,18 @@ def test_hybrid_refuses_what_cannot_be_paired(data: MovingFigures, test: Sequenc
         data.hybrid(test[:3], unlabelled)
     with pytest.raises(DataError, match=r"need sequences of moving-figures of shape \(3, 64, 64\)"):
         small(size=64).hybrid(test[:3], test[:3])
+
+
+def test_without_spread_every_motion_is_one_course_from_the_middle() -> None:
+    labels = small(n_train=200).split("train")[0].labels
+    course = np.stack([labels["position_x"], labels["position_y"]], axis=-1)
+    assert (course[:, 0] == 16).all()  # the first frame shows nothing of the course
+    for motion in range(9):
+        assert len(np.unique(course[labels["motion"] == motion], axis=0)) == 1
+
+
+def test_spread_lets_the_same_motion_begin_and_go_on_differently() -> None:
+    labels = small(n_train=200, spread=0.4).split("train")[0].labels
+    course = np.stack([labels["position_x"], labels["position_y"]], axis=-1)[labels["motion"] == 5]
+    assert len(np.unique(course[:, 0], axis=0)) == len(course)
+    assert len(np.unique((course - course[:, :1]).round(3), axis=0)) == len(course)

@@ -44,6 +44,14 @@ def test_windows_never_see_each_other() -> None:
     assert head(windows).mean.shape == (2, 3, 2)
 
 
+def test_the_dynamic_head_reads_every_step_of_a_window() -> None:
+    head, windows = WindowDynamicHead(6, 2), torch.randn(1, 1, 4, 6)
+    for step in range(4):
+        other = windows.clone()
+        other[0, 0, step] += 1
+        assert not torch.allclose(head(windows).mean, head(other).mean)
+
+
 def test_the_static_head_reads_every_step_of_its_window() -> None:
     head, window = WindowStaticHead(6, 3), torch.randn(2, 4, 6)
     assert head(window).mean.shape == (2, 3)

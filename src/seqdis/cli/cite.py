@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from seqdis import entries
-from seqdis.cli.parsing import positionals, say, usage_error, wants_help
+from seqdis.cli.parsing import note, positionals, say, usage_error, wants_help
 from seqdis.cli.runs import Run, is_run
 from seqdis.cli.show import find
 
@@ -26,20 +27,17 @@ def run(arguments: list[str]) -> None:
     if wants_help(flags):
         print(HELP)
         return
-    if len(words) != 1:
-        usage_error(f"cite needs one RUN or ENTRY, got {' '.join(words) or 'nothing'}.")
-    if is_run(words[0]):
-        content = Run(Path(words[0])).content
-        cited = [entries.find("methods", content["method"])]
-        described = content.get("about", {}).get("data")
-        cited += [entries.find("datasets", described["entry"])] if described else []
+    if len(words) != 1 or flags:
+        usage_error("cite", "one RUN or ENTRY", arguments)
+    if is_run(words[0]) or "/" in words[0]:
+        each = Run(Path(words[0]))
+        cited: list[Any] = [entries.find("methods", str(each.content.get("method")))]
+        cited += [entries.find("datasets", str(each.described["entry"]))] if "entry" in each.described else []
     else:
         cited = [find(words[0])]
-    for entry in cited:
-        for key in getattr(entry, "papers", ()):
-            say(bibtex(key))
-        if getattr(entry, "citation", ""):
-            say(entry.citation.strip())
+    found = [bibtex(key) for entry in cited for key in getattr(entry, "papers", ())]
+    found += [entry.citation.strip() for entry in cited if getattr(entry, "citation", "")]
+    say("\n\n".join(found)) if found else note(f"{words[0]} states nothing to cite")
 
 
 def bibtex(key: str) -> str:

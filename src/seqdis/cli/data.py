@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
+
 from seqdis import entries
-from seqdis.cli.parsing import data_of, positionals, say, usage_error, wants_help, with_overrides
+from seqdis.cli.parsing import data_of, note, positionals, say, usage_error, wants_help, with_overrides
 from seqdis.datasets import SequenceDataset
 from seqdis.datasets._download import check, data_root, fetch_files, status
-from seqdis.errors import DataError
+from seqdis.errors import DataError, SettingsError, unknown_name
 
 HELP = """usage: seqdis data list | check [DATA ...] | fetch DATA [settings] | path [DATA]
 
@@ -26,11 +29,13 @@ def run(arguments: list[str]) -> None:
     """Parse and do one of the four."""
     words, flags = positionals(arguments)
     actions = {"list": _list, "check": _check, "fetch": _fetch, "path": _path}
+    if wants_help(flags) and len(words) < 2:
+        print(HELP)
+        return
     if not words or words[0] not in actions:
-        if wants_help(flags):
-            print(HELP)
-            return
-        usage_error(f"data needs list, check, fetch or path; got {' '.join(words) or 'nothing'}.")
+        if words:
+            raise SettingsError(unknown_name("action of seqdis data", words[0], actions))
+        usage_error("data", "list, check, fetch or path", arguments)
     actions[words[0]](words[1:], flags)
 
 
@@ -38,16 +43,18 @@ def _chosen(words: list[str], flags: list[str]) -> list[SequenceDataset]:
     names = words or [name for name, entry in entries.names("datasets").items() if entry.files()]
     sets = [data_of(name) for name in names]
     if flags and len(sets) != 1:
-        usage_error(f"settings {' '.join(flags)} belong to one data set; name it.")
+        raise SettingsError(f"settings {shlex.join(flags)} belong to one data set; name it.")
     if flags:
-        sets = [with_overrides({"": sets[0]}, flags, f"seqdis data ... {names[0]}", HELP.split("\n\n")[0])[""]]
+        sets = [with_overrides({"": sets[0]}, flags, f"seqdis data fetch {names[0]}", HELP.split("\n\n")[0])[""]]
     return sets
 
 
 def _list(words: list[str], flags: list[str]) -> None:
-    for name, entry in sorted(entries.names("datasets").items()):
-        if words and name not in words:
-            continue
+    if flags:
+        usage_error("data list", "no settings", words + flags)
+    known = entries.names("datasets")
+    for name in words or sorted(known):
+        entry = entries.find("datasets", name)
         files = status(entry()) if entry.files() else ()
         here = f"{sum(file.state != 'missing' for file in files)}/{len(files)} files here" if files else "no download"
         say(f"{name:18s}{entry.modality:8s}{here:18s}{entry.licence}")
@@ -56,6 +63,8 @@ def _list(words: list[str], flags: list[str]) -> None:
 def _check(words: list[str], flags: list[str]) -> None:
     bad = 0
     for data in _chosen(words, flags):
+        if not data.needed():
+            note(f"{data.name}: no files to download, nothing to check")
         for file in check(data):
             bad += file.state in ("altered", "missing", "partial")
             say(f"{data.name:14s}{file.state:10s}{file.path}")
@@ -65,9 +74,9 @@ def _check(words: list[str], flags: list[str]) -> None:
 
 def _fetch(words: list[str], flags: list[str]) -> None:
     if not words:
-        usage_error("data fetch needs the name of a data set.")
+        usage_error("data fetch", "the name of a data set", flags)
     for data in _chosen(words, flags):
-        for path in fetch_files(data, progress=True):
+        for path in fetch_files(data, progress=sys.stderr.isatty()):
             say(str(path))
 
 

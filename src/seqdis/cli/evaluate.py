@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import shlex
+import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import tyro
 from tqdm import tqdm
 
 from seqdis import entries
-from seqdis.cli.parsing import positionals, say, take, usage_error, wants_help, with_overrides
+from seqdis.cli.parsing import made, new_file, positionals, say, usage_error, wants_help, with_overrides
 from seqdis.cli.runs import Run, is_run
+from seqdis.errors import SettingsError, unknown_name
 from seqdis.evaluation.report import Report, merge, over_seeds
+from seqdis.hyperparameters import signature
+from seqdis.protocols import Protocol
+from seqdis.training.checkpoint import write_bytes
 
 HELP = """usage: seqdis evaluate RUN [RUN ...] PROTOCOL [PROTOCOL ...] [--out FILE] [settings]
 
 Evaluate fitted runs and print every score beside its controls and the published numbers. Each
-run's rows are added to RUN/report.json. Of several runs (same settings, other seeds) the mean and
-spread over training seeds is printed as well.
+run's rows are added to RUN/report.json. Of several runs (same settings and data, other seeds) the
+mean and spread over training seeds is printed instead.
 
-  --out FILE   write all rows as JSON (FILE.json) or Markdown (FILE.md)
+  --out FILE   write all rows as JSON (FILE.json), or as Markdown (FILE.md) with the JSON beside
 
 examples:
   seqdis evaluate runs/icu mortality icu-unit
@@ -30,37 +37,83 @@ All settings of a protocol with their defaults: seqdis evaluate RUN PROTOCOL --h
 """
 
 
+@dataclass
+class Options:
+    """What is not a setting of a protocol."""
+
+    out: Annotated[str | None, tyro.conf.arg(metavar="FILE", help="also write all rows here, .json or .md")] = None
+
+
 def run(arguments: list[str]) -> None:
     """Parse, run every protocol on every run, print and keep the rows."""
     words, flags = positionals(arguments)
     runs = [Run(Path(word)) for word in words if is_run(word)]
     names = [word for word in words if not is_run(word)]
-    if not names:
-        if wants_help(flags):
-            print(HELP)
-            return
-        usage_error(f"evaluate needs RUN and PROTOCOL, got {words or 'nothing'}. See: seqdis evaluate --help")
-    protocols = {name: entries.find("protocols", name)() for name in names if "/" not in name or ":" in name}
-    missing = [name for name in names if name not in protocols]
-    if missing or (not runs and not wants_help(flags)):
-        usage_error(f"{' '.join(missing) or 'no run folder given'}: expected folders that seqdis fit wrote.")
-    out = take(flags, "--out")
-    chosen = with_overrides(protocols, flags, f"seqdis evaluate {' '.join(words)}", HELP.split("\n\n")[1])
-    reports = [_evaluate(each, chosen) for each in runs]
-    total = over_seeds(reports)
+    if wants_help(flags) and not names:
+        print(HELP)
+        return
+    protocols = {name: _protocol(name) for name in names}
+    if not names or not (runs or wants_help(flags)):
+        usage_error("evaluate", "RUN and PROTOCOL", arguments)
+    chosen = with_overrides(
+        {"options": Options(), **protocols}, flags, f"seqdis evaluate {shlex.join(words)}", HELP.split("\n\n")[1]
+    )
+    out = chosen.pop("options").out
+    files = [new_file(path, ".json", ".md") for path in _files(out)]
+    _check(runs)
+    total = over_seeds([_evaluate(each, chosen) for each in runs])
     _print(total)
-    if out:
-        _write(total, Path(out), arguments)
+    if files:
+        _write(total, files, arguments)
+
+
+def _protocol(word: str) -> Any:
+    known = entries.names("protocols")
+    if ":" not in word and word not in known:
+        raise SettingsError(
+            f"{word} is no run folder (it has no run.json), and {unknown_name('protocol', word, known)}"
+        )
+    return made(entries.find("protocols", word), Protocol, word)
+
+
+def _files(out: str | None) -> list[Path]:
+    """Markdown has the rows that it was made of beside it."""
+    paths = [Path(out)] if out else []
+    return paths + [path.with_suffix(".json") for path in paths if path.suffix == ".md"]
+
+
+def _check(runs: list[Run]) -> None:
+    """Refuse, before hours of evaluation, what could not be kept or averaged."""
+    for each in runs:
+        each.report()
+        for name, part in (("method or settings", _without_seed), ("training data", _data)):
+            if part(each) != part(runs[0]):
+                raise SettingsError(
+                    f"{runs[0].path} and {each.path} differ in {name}: a mean over training seeds needs runs that "
+                    "differ in training.seed alone. Evaluate them one by one."
+                )
+    seeds = [each.model.training.seed for each in runs]
+    if len(set(seeds)) < len(seeds):
+        raise SettingsError(f"these runs have training seeds {seeds}: give every seed once.")
+
+
+def _without_seed(run: Run) -> str:
+    return signature(run.model.replace(training__seed=0))
+
+
+def _data(run: Run) -> Any:
+    return run.model.identity_.get("data")
 
 
 def _evaluate(run: Run, protocols: dict[str, Any]) -> Report:
     done: list[Report] = []
-    for name, protocol in tqdm(protocols.items(), desc=str(run.path), unit="protocol", disable=len(protocols) < 2):
+    quiet = len(protocols) < 2 or not sys.stderr.isatty()
+    for protocol in tqdm(protocols.values(), desc=str(run.path), unit="protocol", disable=quiet):
         report = protocol.run(run.model, run.data)
         done.append(replace(report, provenance={**report.provenance, "run": run.command}))
         kept = run.report()
         others = Report(
-            scores=tuple(score for score in kept if score.protocol != name),
+            scores=tuple(score for score in kept if score.protocol != protocol.name),
             settings=kept.settings,
             provenance=kept.provenance,
         )
@@ -74,14 +127,14 @@ def _print(report: Report) -> None:
     say(text(report))
 
 
-def _write(report: Report, path: Path, arguments: list[str]) -> None:
+def _write(report: Report, files: list[Path], arguments: list[str]) -> None:
     from seqdis.report.tables import markdown
 
-    command = "seqdis evaluate " + " ".join(arguments)
+    command = "seqdis evaluate " + shlex.join(arguments)
     report = replace(report, provenance={**report.provenance, "command": command})
-    if path.suffix == ".md":
-        report.save(path.with_suffix(".json"))
-        path.write_text(f"# {path.stem}\n\n`{command}`\n\n{markdown(report)}\n")
-    else:
-        report.save(path)
-    say(f"written: {path}")
+    for path in files:
+        if path.suffix == ".md":
+            write_bytes(path, f"# {path.stem}\n\n`{command}`\n\n{markdown(report)}\n".encode())
+        else:
+            report.save(path)
+    say(f"written: {files[0]}")

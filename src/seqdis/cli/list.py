@@ -23,7 +23,7 @@ def run(arguments: list[str]) -> None:
         print(HELP)
         return
     if flags or len(words) > 1:
-        usage_error(f"list takes one shelf, got {' '.join(arguments)}. See: seqdis list --help")
+        usage_error("list", "one shelf or none", arguments)
     if words and words[0] not in SHELVES:
         raise SettingsError(unknown_name("shelf", words[0], SHELVES))
     for shelf in SHELVES:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -27,62 +29,51 @@ def positionals(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return list(arguments), []
 
 
-def take(flags: list[str], name: str) -> str | None:
-    """Remove ``--name value`` (or ``--name=value``) from the flags and return the value."""
-    for i, word in enumerate(flags):
-        if word == name:
-            if i + 1 == len(flags) or flags[i + 1].startswith("--"):
-                raise SettingsError(f"{name} needs a value.")
-            value = flags[i + 1]
-            del flags[i : i + 2]
-            return value
-        if word.startswith(name + "="):
-            del flags[i]
-            return word[len(name) + 1 :]
-    return None
-
-
 def wants_help(flags: Sequence[str]) -> bool:
     """Whether --help is among the words."""
     return any(word in ("-h", "--help") for word in flags)
 
 
-def options(what: type[T], flags: Sequence[str], usage: str, description: str) -> T:
-    """A plain dataclass of options from flags; exits after --help or a mistake, as command lines do."""
-    return tyro.cli(what, args=list(flags), prog=usage, description=description)
+def options(default: T, flags: Sequence[str], usage: str, description: str) -> T:
+    """A plain dataclass of options changed by flags; exits after --help or a mistake, as command lines do."""
+    return tyro.cli(type(default), default=default, args=list(flags), prog=usage, description=description)
 
 
-def with_overrides(parts: Mapping[str, Settings], flags: Sequence[str], usage: str, description: str) -> dict[str, Any]:
-    """Settings changed by flags. The part named "" has no prefix; of the others, ``--name.field``.
+def with_overrides(parts: Mapping[str, Any], flags: Sequence[str], usage: str, description: str) -> dict[str, Any]:
+    """Settings changed by flags, ``--name.field``; without prefix those of the part "" and of plain dataclasses.
 
     Returns
     -------
     dict from part name to changed settings, each validated
     """
-    # tyro reads one dataclass: a bundle of all parts, the one named "" without a prefix.
+    # tyro reads one dataclass: a bundle of all parts.
     fields: list[tuple[str, Any, Any]] = []
     attributes = {name: name.replace("-", "_").replace(":", "_").replace(".", "_") or "unprefixed" for name in parts}
     for name, settings in parts.items():
-        kind: Any = type(settings) if name else Annotated[type(settings), tyro.conf.arg(name="")]
+        prefixed = name and isinstance(settings, Settings)
+        kind: Any = type(settings) if prefixed else Annotated[type(settings), tyro.conf.arg(name="")]
         fields.append((attributes[name], kind, dataclasses.field(default_factory=partial(_same, settings))))
     bundle = dataclasses.make_dataclass("Bundle", fields, kw_only=True, eq=False)
     parsed: Any = tyro.cli(bundle, args=list(flags), prog=usage, description=description)
     found = {name: getattr(parsed, attribute) for name, attribute in attributes.items()}
     for settings in found.values():
-        validate(settings)
+        if isinstance(settings, Settings):
+            validate(settings)
     return found
 
 
 def data_of(word: str) -> SequenceDataset:
     """The data set of that name, or the user's file at that path."""
     path = Path(word).expanduser()
-    if path.is_dir():
+    if word in entries.names("datasets"):
+        return made(entries.names("datasets")[word], SequenceDataset, word)
+    if word and path.is_dir():
         raise SettingsError(
             f"'{word}' is a folder; folders of videos or audio files cannot be read yet. Give one file."
         )
-    if path.suffix.lower() in (".npy", ".npz", ".csv", ".parquet", ".gz") or path.exists():
-        return UserFile(path=str(path))
-    return _made(entries.find("datasets", word), SequenceDataset, word)
+    if path.is_file() or (":" not in word and ("." in word or "/" in word)):
+        return UserFile(path=str(path.absolute()))  # for later commands, which may run elsewhere
+    return made(entries.find("datasets", word), SequenceDataset, word)
 
 
 def method_of(word: str, published: str | None, preset: str | None) -> Any:
@@ -90,30 +81,50 @@ def method_of(word: str, published: str | None, preset: str | None) -> Any:
     from seqdis.estimator import Disentangler
 
     cls = entries.find("methods", word)
-    if not issubclass(cls, Disentangler):
-        raise SettingsError(f"'{word}' is not a method: {cls.__name__} does not inherit from Disentangler.")
+    check_kind(cls, Disentangler, word)
     if published is None:
         if preset is not None:
             raise SettingsError("--preset chooses between published settings: give --published as well.")
         return cls()
-    return cls.published(published) if preset is None else cls.published(published, preset)  # type: ignore[call-arg]
+    return cls.published(published) if preset is None else cls.published(published, preset)
 
 
 def _same(settings: Settings) -> Settings:
     return settings
 
 
-def usage_error(message: str) -> NoReturn:
+def usage_error(command: str, needs: str, arguments: Sequence[str]) -> NoReturn:
     """Refuse a command that lacks its words."""
-    raise SeqdisError(message)
+    given = shlex.join(arguments) or "nothing"
+    raise SettingsError(f"{command} needs {needs} before any --setting; got {given}. See: seqdis {command} --help")
 
 
 def say(message: str) -> None:
-    """One line for the person at the terminal."""
-    print(message, file=sys.stdout, flush=True)
+    """One line of what was asked for, on standard output."""
+    print(message, flush=True)
 
 
-def _made(cls: type[Any], base: type[T], word: str) -> T:
-    if not issubclass(cls, base):
-        raise SettingsError(f"'{word}' names {cls.__name__}, which is no {base.__name__}.")
+def note(message: str) -> None:
+    """One line about what happens meanwhile, on standard error."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def check_kind(cls: type[Any], base: type[Any], word: str) -> None:
+    """Refuse an entry of another kind."""
+    if not issubclass(cls, base) or inspect.isabstract(cls):
+        raise SettingsError(f"'{word}' names {cls.__name__}, which is no {base.__name__} that can be used.")
+
+
+def made(cls: type[Any], base: type[Any], word: str) -> Any:
+    """An entry with its default settings."""
+    check_kind(cls, base, word)
     return cls()
+
+
+def new_file(path: Path, *suffixes: str) -> Path:
+    """Where results may be written: a name that says what is in it, and nothing there yet."""
+    if path.suffix not in suffixes:
+        raise SettingsError(f"--out {path}: use a name ending in {' or '.join(suffixes)}.")
+    if path.exists():
+        raise SeqdisError(f"--out {path}: this file exists. Give another name, or delete it.")
+    return path

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from seqdis.cli.parsing import options, positionals, say, usage_error, wants_help
+from seqdis.cli.parsing import new_file, options, positionals, say, usage_error, wants_help
 from seqdis.cli.runs import Run
 
-HELP = """usage: seqdis report RUN [--out page.html]
+HELP = """usage: seqdis report RUN [--out page.html] [--seed SEED]
 
 Write one self-contained page: scores beside their controls, swap grid, samples with one factor
 fixed, t-SNE of both codes, reconstructions, loss curves, settings and provenance. Needs matplotlib
-(pip install 'seqdis[plot]').
+(pip install 'seqdis[plot]'). RUN/report.html, the default, is written anew each time.
 
 examples:
   seqdis report runs/figures
@@ -32,15 +33,15 @@ def run(arguments: list[str]) -> None:
     from seqdis.report.run_page import write_run_page
 
     words, flags = positionals(arguments)
+    if wants_help(flags):
+        print(HELP)
+        return
     if len(words) != 1:
-        if wants_help(flags):
-            print(HELP)
-            return
-        usage_error(f"report needs one RUN, got {words or 'nothing'}. See: seqdis report --help")
-    chosen = options(Options, flags, f"seqdis report {words[0]}", HELP.split("\n\n")[1])
+        usage_error("report", "one RUN", arguments)
     each = Run(Path(words[0]))
+    chosen = options(Options(), flags, f"seqdis report {shlex.join(words)}", HELP.split("\n\n")[1])
     path = write_run_page(
-        chosen.out or each.path / "report.html",
+        new_file(chosen.out, ".html") if chosen.out else each.path / "report.html",
         model=each.model,
         data=each.data,
         report=each.report(),

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import tyro
 
 from seqdis import entries
-from seqdis.datasets import SequenceDataset
+from seqdis.datasets import SequenceDataset, UserFile
 from seqdis.errors import RunFolderError
 from seqdis.estimator import Disentangler, load
 from seqdis.evaluation.report import Report
 from seqdis.hyperparameters import from_dict
+from seqdis.sequences import Sequences
 from seqdis.training.checkpoint import RunFolder
+
+
+@dataclass
+class Columns:
+    """How a table is read; by default like the one that the model was fitted on."""
+
+    id_column: str = "id"
+    time_column: str = "time"
+    label_columns: Annotated[tuple[str, ...], tyro.conf.arg(help="columns that are not features")] = ()
 
 
 @dataclass
@@ -41,11 +53,11 @@ class Run:
     @cached_property
     def data(self) -> SequenceDataset:
         """The data set it was fitted on, verified to be the same."""
-        described = self.content.get("about", {}).get("data")
-        if not described:
+        if not self.described:
             raise RunFolderError(f"{self.path} does not say which data set it was fitted on (not made by seqdis fit).")
-        data: SequenceDataset = from_dict(entries.find("datasets", described["entry"]), described["settings"])
-        found, expected = data.fingerprint(), self.content["identity"]["data"]
+        entry = entries.find("datasets", str(self.described.get("entry")))
+        data: SequenceDataset = from_dict(entry, self.described.get("settings", {}))
+        found, expected = data.fingerprint(), self.model.identity_.get("data")
         if found != expected:
             raise RunFolderError(
                 f"{self.path}: the training part of {data.name} has changed since the fit (fingerprint {found}, "
@@ -54,9 +66,37 @@ class Run:
         return data
 
     @property
+    def described(self) -> dict[str, Any]:
+        """What ``run.json`` says of its data set: entry and settings; empty if it was not made by ``seqdis fit``."""
+        found = self._about.get("data")
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """How the columns of its file were read, if it was fitted on one."""
+        settings = self.described.get("settings", {}) if self.described.get("entry") == UserFile.name else {}
+        known = {field.name: settings.get(field.name, field.default) for field in fields(Columns)}
+        return known | {"label_columns": tuple(known["label_columns"])}
+
+    @property
     def command(self) -> str:
         """The command that made it."""
-        return str(self.content.get("about", {}).get("command", ""))
+        return str(self._about.get("command", ""))
+
+    @property
+    def _about(self) -> dict[str, Any]:
+        found = self.content.get("about")
+        return found if isinstance(found, dict) else {}
+
+    def read(self, file: str, columns: Columns) -> Sequences:
+        """All sequences of a file of the kind that the model was fitted on."""
+        return UserFile(
+            path=file,
+            kind=self.model.spec_.kind,
+            id_column=columns.id_column,
+            time_column=columns.time_column,
+            label_columns=columns.label_columns,
+        ).whole()
 
     @property
     def report_path(self) -> Path:

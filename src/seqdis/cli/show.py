@@ -8,9 +8,9 @@ from typing import Any
 
 from seqdis import entries
 from seqdis.cli.list import SHELVES
-from seqdis.cli.parsing import positionals, say, usage_error, wants_help
+from seqdis.cli.parsing import check_kind, positionals, say, usage_error, wants_help
 from seqdis.errors import SettingsError, unknown_name
-from seqdis.hyperparameters import to_dict
+from seqdis.hyperparameters import Settings, to_dict
 
 HELP = """usage: seqdis show ENTRY
 
@@ -29,7 +29,7 @@ def run(arguments: list[str]) -> None:
         print(HELP)
         return
     if len(words) != 1 or flags:
-        usage_error(f"show needs one ENTRY, got {' '.join(arguments) or 'nothing'}. See: seqdis show --help")
+        usage_error("show", "one ENTRY", arguments)
     entry = find(words[0])
     say(f"{entry.__name__}: {inspect.cleandoc(entry.__doc__ or '')}\n")
     for fact in ("licence", "source"):
@@ -47,7 +47,9 @@ def run(arguments: list[str]) -> None:
 def find(name: str) -> type[Any]:
     """An entry of any shelf."""
     if ":" in name:
-        return entries.find("methods", name)
+        entry = entries.find("methods", name)
+        check_kind(entry, Settings, name)
+        return entry
     known: dict[str, type[Any]] = {}
     for shelf in SHELVES:
         known |= entries.names(shelf)

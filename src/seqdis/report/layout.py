@@ -158,7 +158,7 @@ def _decimals(scores: Sequence[Score]) -> int | None:
     """Digits after the point for a whole column; None where only powers of ten are readable.
 
     About four significant digits of the largest value, and up to two more where the smallest
-    spread would otherwise be printed as zero.
+    spread would otherwise be printed as zero, or the smallest value with a single digit.
     """
     largest = max((abs(s.value) for s in scores if math.isfinite(s.value)), default=0.0)
     if largest == 0.0:
@@ -168,7 +168,11 @@ def _decimals(scores: Sequence[Score]) -> int | None:
         return None
     digits = max(0, 3 - power if power >= 0 else 2 - power)
     spreads = [s.spread for s in scores if s.spread]
-    needed = -math.floor(math.log10(min(spreads))) if spreads else 0
+    values = [abs(s.value) for s in scores if s.value and math.isfinite(s.value)]
+    needed = max(
+        -math.floor(math.log10(min(spreads))) if spreads else 0,
+        1 - math.floor(math.log10(min(values))),
+    )
     return min(max(digits, needed), digits + 2)
 
 

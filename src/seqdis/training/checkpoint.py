@@ -80,7 +80,7 @@ class RunFolder:
         path = self.path / "run.json"
         try:
             content = json.loads(path.read_text())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise RunFolderError(f"{self.path} is not a run folder: it has no run.json.") from None
         except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise RunFolderError(f"{path} cannot be read ({error}): truncated or altered.") from error
