@@ -3,8 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := runs/quickstart
 # Sized for two cores and four minutes; a falling learning rate replaces the many epochs of published settings.
-SMALL := --static-dim 12 --dynamic-dim 8 --filters 24 --static-weight 0.03 --dynamic-weight 0.25 \
-	--training.max-epochs 34 --training.batch-size 24 --training.lr 0.006 --training.schedule cosine
+SMALL := --static-dim 12 --dynamic-dim 8 --filters 24 --static-weight 0.15 --dynamic-weight 0.25 \
+	--training.max-epochs 36 --training.batch-size 24 --training.lr 0.006 --training.schedule cosine
 
 .PHONY: quickstart test lint clean
 

@@ -24,8 +24,8 @@ from seqdis.training.checkpoint import RunFolder
 from seqdis.training.engine import Store, cpu_threads
 from seqdis.training.loop import Watcher, evaluate, train
 
-ENCODE_BATCH = 128
-"""Sequences per call at encoding: larger batches leave the cache of a CPU core."""
+ENCODE_BATCH = 256
+"""Sequences per call at encoding: much larger batches leave the cache of a CPU core."""
 
 
 @hyperparameters
@@ -148,7 +148,7 @@ class Disentangler(TransformerMixin, Settings):
         windows = -(-data.x.shape[1] // self._network.stride)
         parts = []
         self._network.eval()
-        with torch.inference_mode(), cpu_threads(self.training, self.spec_):
+        with torch.inference_mode():
             for rows in torch.arange(len(data)).split(ENCODE_BATCH):
                 parts.append(_padded(self._network.encode(store.take(rows)).mean(), windows))
         counts = [part.lengths for part in parts if part.lengths is not None]
@@ -162,7 +162,7 @@ class Disentangler(TransformerMixin, Settings):
         """Mean observations of codes: (n, windows * stride, *features), in data units."""
         self._check_fitted()
         self._network.eval()
-        with torch.inference_mode(), cpu_threads(self.training, self.spec_):
+        with torch.inference_mode():
             parts = [
                 self._network.decode(factors[rows].to(self._device)).cpu()
                 for rows in (slice(i, i + ENCODE_BATCH) for i in range(0, len(factors), ENCODE_BATCH))
@@ -372,9 +372,10 @@ def load(folder: str | Path) -> Disentangler:
         if not issubclass(cls, Disentangler):
             raise RunFolderError(f"{run.path}/run.json names {content['method']}, which is not a method.")
         model: Disentangler = from_dict(cls, content["settings"])
+        validate(model)
         model.spec_ = msgspec.convert(content["spec"], DataSpec)
         model.identity_ = dict(content["identity"])
-    except (KeyError, TypeError, SettingsError, msgspec.ValidationError) as error:
+    except (KeyError, TypeError, ValueError, msgspec.ValidationError) as error:
         raise RunFolderError(f"{run.path}/run.json was altered or comes from another version: {error}") from error
     model.network_ = model._fresh(model.training.seed).eval()
     run.load_weights(model.network_)

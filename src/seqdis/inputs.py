@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from seqdis.errors import DataError
+from seqdis.labels import classes_of, codes, factor_of
 from seqdis.sequences import Array, DataSpec, FactorSpec, Kind, Sequences
 
 if TYPE_CHECKING:
@@ -75,9 +76,9 @@ def as_sequences(
         length=x.shape[1],
         scale=(255.0,) if x.dtype == np.uint8 else (1.0,),
         missing=seen is not None,
-        factors=tuple(_factor(key, np.asarray(values)) for key, values in (labels or {}).items()),
+        factors=tuple(factor_of(key, np.asarray(values)) for key, values in (labels or {}).items()),
     )
-    plain = {key: _codes(np.asarray(values)) for key, values in (labels or {}).items()}
+    plain = {key: codes(np.asarray(values)) for key, values in (labels or {}).items()}
     return Sequences(x=x, spec=spec, mask=seen, lengths=steps, labels=plain, ids=np.arange(len(x)), name=name)
 
 
@@ -123,7 +124,7 @@ def from_frame(
         raise DataError(f"{name}: {what}. Declare known factors as label columns; encode the rest as numbers.")
     ids, starts = np.unique(frame[id].to_numpy(), return_index=True)
     parts = np.split(frame[features].to_numpy(dtype=np.float64), starts[1:])
-    columns = {label: _codes(frame[label].to_numpy()) for label in labels}
+    columns = {label: codes(frame[label].to_numpy()) for label in labels}
     known: dict[str, Array] = {}
     for label, values in columns.items():
         pieces = np.split(values, starts[1:])
@@ -133,7 +134,7 @@ def from_frame(
     result = as_sequences(parts, labels=known, kind="series", name=name)
     stamps = np.split(_numbers(frame[time].to_numpy()), starts[1:])
     factors = tuple(
-        FactorSpec(name=f.name, kind=f.kind, classes=_classes(frame[f.name].to_numpy())) for f in result.spec.factors
+        FactorSpec(name=f.name, kind=f.kind, classes=classes_of(frame[f.name].to_numpy())) for f in result.spec.factors
     )
     spec = replace(result.spec, feature_names=tuple(map(str, features)), factors=factors)
     return replace(result, spec=spec, ids=ids, times=_fill(stamps, 0.0))
@@ -305,26 +306,6 @@ def _missing(x: Array, mask: Array | None, lengths: Array | None, kind: Kind, na
         return (x if lengths is None else np.where(wide, x, 0).astype(x.dtype)), None
     frames: Array = seen if kind == "series" else np.asarray(seen.all(axis=tuple(range(2, x.ndim))))
     return np.where(seen, x, 0).astype(x.dtype), frames
-
-
-def _codes(values: Array) -> Array:
-    """Labels as integers (words by their sorted order) or floats."""
-    if values.dtype.kind in "OUSTb":
-        words = np.array([str(v) for v in values.ravel()])
-        return np.unique(words, return_inverse=True)[1].reshape(values.shape).astype(np.int64)
-    return values.astype(np.float64 if values.dtype.kind == "f" else np.int64)
-
-
-def _classes(values: Array) -> tuple[str, ...]:
-    if values.dtype.kind in "OUSTb":
-        return tuple(np.unique([str(v) for v in values.ravel()]).tolist())
-    if values.dtype.kind in "iu" and values.size and values.min() >= -1:
-        return tuple(str(i) for i in range(int(values.max()) + 1))
-    return ()
-
-
-def _factor(name: str, values: Array) -> FactorSpec:
-    return FactorSpec(name=name, kind="static" if values.ndim == 1 else "dynamic", classes=_classes(values))
 
 
 def _numbers(values: Array) -> Array:

@@ -44,7 +44,9 @@ def run(arguments: list[str]) -> None:
     out = new_file(chosen.out, ".npz")
     sequences = each.read(words[1], chosen)
     codes = each.model.encode(sequences)
-    arrays = {"ids": np.asarray(sequences.ids), "static": codes.static.numpy(), "dynamic": codes.dynamic.numpy()}
+    ids = np.asarray(sequences.ids)
+    ids = ids.astype(str) if ids.dtype == object else ids  # objects would be pickled
+    arrays = {"ids": ids, "static": codes.static.numpy(), "dynamic": codes.dynamic.numpy()}
     if codes.lengths is not None:
         arrays["lengths"] = codes.lengths.numpy()
     write_npz(out, arrays)

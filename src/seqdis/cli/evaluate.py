@@ -64,7 +64,7 @@ def run(arguments: list[str]) -> None:
     total = over_seeds([_evaluate(each, chosen) for each in runs])
     _print(total)
     if files:
-        _write(total, files, arguments)
+        _write(total, runs, files, arguments)
 
 
 def _protocol(word: str) -> Any:
@@ -127,14 +127,15 @@ def _print(report: Report) -> None:
     say(text(report))
 
 
-def _write(report: Report, files: list[Path], arguments: list[str]) -> None:
-    from seqdis.report.tables import markdown
+def _write(report: Report, runs: list[Run], files: list[Path], arguments: list[str]) -> None:
+    from seqdis.report.document import document
 
     command = "seqdis evaluate " + shlex.join(arguments)
-    report = replace(report, provenance={**report.provenance, "command": command})
+    made_by = [run.command for run in runs]
+    report = replace(report, provenance={**report.provenance, "command": command, "runs": made_by})
     for path in files:
         if path.suffix == ".md":
-            write_bytes(path, f"# {path.stem}\n\n`{command}`\n\n{markdown(report)}\n".encode())
+            write_bytes(path, document(path.stem, report, command, made_by).encode())
         else:
             report.save(path)
     say(f"written: {files[0]}")

@@ -21,8 +21,8 @@ from seqdis.hyperparameters import to_dict
 HELP = """usage: seqdis fit METHOD DATA [--out FOLDER] [--published NAME [--preset paper|reference]] [settings]
 
 Train METHOD on DATA and write a run folder. DATA is a data set (seqdis list datasets) or your own
-.npy, .npz, .csv or .parquet file. The same command again resumes a run that was killed, and reuses
-one that is finished.
+.npy, .npz, .csv or .parquet file (seqdis show file tells what it holds). The same command again
+resumes a run that was killed, and reuses one that is finished.
 
   --out FOLDER       run folder (default: runs/METHOD-DATA)
   --published NAME   start from published settings (seqdis show METHOD lists them)

@@ -74,9 +74,10 @@ class Run:
     @property
     def columns(self) -> dict[str, Any]:
         """How the columns of its file were read, if it was fitted on one."""
-        settings = self.described.get("settings", {}) if self.described.get("entry") == UserFile.name else {}
-        known = {field.name: settings.get(field.name, field.default) for field in fields(Columns)}
-        return known | {"label_columns": tuple(known["label_columns"])}
+        if self.described.get("entry") != UserFile.name:
+            return {}
+        settings = from_dict(UserFile, self.described.get("settings", {}))
+        return {field.name: getattr(settings, field.name) for field in fields(Columns)}
 
     @property
     def command(self) -> str:

@@ -54,7 +54,7 @@ class RunFolder:
         """
         if (self.path / "run.json").exists():
             found = self.read()
-            theirs = found.get("identity", {})
+            theirs = found["identity"] if isinstance(found.get("identity"), dict) else {}
             if theirs != self.identity:
                 differs = [key for key in {**theirs, **self.identity} if theirs.get(key) != self.identity.get(key)]
                 raise RunFolderError(
@@ -175,7 +175,7 @@ class RunFolder:
         path = self.path / "log.jsonl"
         try:
             return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-        except json.JSONDecodeError as error:
+        except ValueError as error:
             raise RunFolderError(f"{path} cannot be read: {error}.") from error
 
 

@@ -86,17 +86,18 @@ class Store:
         self.device = torch.device(device)
         self.image = spec.kind == "image"
         self.lengths = sequences.lengths
+        reached = sequences.x.shape[1] if self.lengths is None else int(self.lengths.max())
         partial = sequences.mask is not None or sequences.lengths is not None
-        mask = sequences.observed() if partial else None
-        x = sequences.x
+        mask = sequences.observed()[:, :reached] if partial else None
+        x = sequences.x[:, :reached]
         if not self.image:
-            x = x.astype(np.float32, copy=False)
-            x = (x - np.asarray(spec.center, dtype=np.float32)) / np.asarray(spec.scale, dtype=np.float32)
+            x = x - np.asarray(spec.center, dtype=np.float32)
+            x /= np.asarray(spec.scale, dtype=np.float32)
             if mask is not None:
-                x = np.where(mask if spec.kind == "series" else mask[..., None], x, np.float32(0.0))
+                np.copyto(x, 0.0, where=~(mask if spec.kind == "series" else mask[..., None]))
         # Images are brought to [0, 1] by how they are stored, whatever the model was fitted on.
         self.scale = float(sequences.spec.scale[0])
-        self.x = self._keep(x)
+        self.x = self._keep(x.astype(np.float32, copy=False) if not self.image else x)
         self.mask = None if mask is None else self._keep(mask)
         self.times = None if sequences.times is None else self._keep(sequences.times)
 

@@ -32,7 +32,8 @@ class Training(Settings):
     accelerator
         "auto", "cpu", "cuda" or "mps".
     threads
-        Threads on a CPU; 0: one for series, whose small steps only lose by sharing, else all cores.
+        Threads on a CPU; 0: one for series, whose small training steps only lose by sharing, else all
+        cores. Encoding uses all.
     save_seconds
         Least time between two states written for resuming.
     """

@@ -1,0 +1,29 @@
+"""Labels of known factors, as users hold them -> integer codes or floats, and their description."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from seqdis.sequences import Array, FactorSpec
+
+
+def codes(values: Array) -> Array:
+    """Labels as integers (words by their sorted order) or floats."""
+    if values.dtype.kind in "OUSTb":
+        words = np.array([str(v) for v in values.ravel()])
+        return np.unique(words, return_inverse=True)[1].reshape(values.shape).astype(np.int64)
+    return values.astype(np.float64 if values.dtype.kind == "f" else np.int64)
+
+
+def classes_of(values: Array) -> tuple[str, ...]:
+    """Names of the classes of these labels, in the order of their codes; empty for numbers."""
+    if values.dtype.kind in "OUSTb":
+        return tuple(np.unique([str(v) for v in values.ravel()]).tolist())
+    if values.dtype.kind in "iu" and values.size and values.min() >= -1:
+        return tuple(str(i) for i in range(int(values.max()) + 1))
+    return ()
+
+
+def factor_of(name: str, values: Array) -> FactorSpec:
+    """Static if there is one label per sequence, dynamic if one per step."""
+    return FactorSpec(name=name, kind="static" if values.ndim == 1 else "dynamic", classes=classes_of(values))
