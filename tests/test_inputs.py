@@ -204,7 +204,7 @@ def test_dates_become_hours() -> None:
         (lambda: frame()[["id", "time"]], "no feature column is left"),
         (lambda: frame().iloc[:0], "no rows"),
         (lambda: frame(id=["b", None, "b", "a", "b"]), "id or time is missing"),
-        (lambda: frame(time=["1", "0", "0", "1", "2"]), "time stamps of type .* expected numbers or parsed dates"),
+        (lambda: frame(time=["a", "b", "b", "a", "c"]), "'time' holds neither numbers nor dates"),
         (lambda: frame(v=[1, np.inf, 3, 4, 5]), "infinite values"),
     ],
 )
@@ -324,3 +324,25 @@ def test_standardised_spectrograms_leave_missing_frames_out() -> None:
     x = np.array([[[1.0], [3.0], [np.nan]]])
     spec = standardised(as_sequences(x, kind="spectrogram"))
     assert (spec.center, spec.scale) == ((2.0,), (1.0,))
+
+
+def test_dates_become_hours_and_sort_as_times() -> None:
+    frame = pd.DataFrame(
+        {"id": 1, "time": ["2024-01-10 00:00", "2024-01-09 12:00", "2024-01-09 00:00"], "a": [2.0, 1.0, 0.0]}
+    )
+    found = from_frame(frame)
+    assert found.x[0, :, 0].tolist() == [0.0, 1.0, 2.0]
+    assert np.diff(found.times[0]).tolist() == [12.0, 12.0]
+
+
+def test_row_counter_of_a_saved_index_is_refused() -> None:
+    frame = pd.DataFrame({"Unnamed: 0": [0, 1], "id": [1, 1], "time": [0, 1], "a": [0.0, 1.0]})
+    with pytest.raises(DataError, match="index=False"):
+        from_frame(frame)
+
+
+def test_missing_word_label_is_unknown_not_a_class() -> None:
+    frame = pd.DataFrame({"id": [1, 2, 3], "time": 0, "a": 0.5, "sex": ["m", None, "f"]})
+    found = from_frame(frame, labels=["sex"])
+    assert found.labels["sex"].tolist() == [1, -1, 0]
+    assert found.spec.factor("sex").classes == ("f", "m")

@@ -95,7 +95,8 @@ def from_frame(
     Parameters
     ----------
     frame
-        Columns ``id`` and ``time``; ``labels``; every other column is a numeric feature.
+        Columns ``id`` and ``time`` (numbers, or dates, which become hours); ``labels``; every other
+        column is a numeric feature.
     labels
         Columns that hold known factors: static if constant within every sequence, else per step.
 
@@ -114,10 +115,16 @@ def from_frame(
         raise DataError(f"{name}: the table has no rows; at least one sequence is needed.")
     if frame[[id, time]].isna().any(axis=None):
         raise DataError(f"{name}: {id} or {time} is missing in some rows; drop or fill those.")
+    frame = frame.assign(**{time: _hours_or_numbers(frame[time], name)})
     if frame[[id, time]].duplicated().any():
         raise DataError(f"{name}: the same ({id}, {time}) stands in several rows; aggregate them first.")
     frame = frame.sort_values([id, time], kind="stable")
     features = [column for column in frame.columns if column not in (id, time, *labels)]
+    counters = [str(c) for c in features if str(c).startswith("Unnamed: ")]
+    if counters:
+        raise DataError(
+            f"{name}: column {counters[0]} counts rows, which would tell id and time; save with index=False."
+        )
     words = [str(c) for c in features if not np.issubdtype(np.asarray(frame[c]).dtype, np.number)]
     if words or not features:
         what = f"columns {', '.join(words)} are not numeric" if words else "no feature column is left"
@@ -132,7 +139,7 @@ def from_frame(
         unknown = np.nan if values.dtype.kind == "f" else -1
         known[label] = np.array([piece[0] for piece in pieces]) if static else _fill(pieces, unknown)
     result = as_sequences(parts, labels=known, kind="series", name=name)
-    stamps = np.split(_numbers(frame[time].to_numpy()), starts[1:])
+    stamps = np.split(frame[time].to_numpy(), starts[1:])
     factors = tuple(
         FactorSpec(name=f.name, kind=f.kind, classes=classes_of(frame[f.name].to_numpy())) for f in result.spec.factors
     )
@@ -308,9 +315,16 @@ def _missing(x: Array, mask: Array | None, lengths: Array | None, kind: Kind, na
     return np.where(seen, x, 0).astype(x.dtype), frames
 
 
-def _numbers(values: Array) -> Array:
-    if values.dtype.kind in "mM":
-        return values.astype("datetime64[ns]").astype(np.int64) / 3.6e12
-    if values.dtype.kind in "OUST":
-        raise DataError(f"time stamps of type {values.dtype}; expected numbers or parsed dates (pandas.to_datetime).")
-    return values.astype(np.float64)
+def _hours_or_numbers(column: pd.Series, name: str) -> pd.Series:
+    """Time stamps as numbers; dates, parsed or written, as hours since 1970."""
+    import pandas as pd
+
+    if pd.api.types.is_numeric_dtype(column):
+        return column.astype(np.float64)
+    try:
+        dates = pd.to_datetime(column, utc=True, format="ISO8601")
+    except (ValueError, TypeError) as error:
+        raise DataError(
+            f"{name}: column '{column.name}' holds neither numbers nor dates like 2024-01-31 12:00: {error}"
+        ) from error
+    return (dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(hours=1)

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from seqdis.sequences import Array, FactorSpec
 
 
 def codes(values: Array) -> Array:
-    """Labels as integers (words by their sorted order) or floats."""
+    """Labels as integers (words by their sorted order, -1 where missing) or floats."""
     if values.dtype.kind in "OUSTb":
-        words = np.array([str(v) for v in values.ravel()])
-        return np.unique(words, return_inverse=True)[1].reshape(values.shape).astype(np.int64)
+        words, missing = _words(values)
+        found = np.unique(words[~missing], return_inverse=True)[1]
+        known = np.full(values.shape, -1, dtype=np.int64)
+        known[~missing] = found
+        return known
     return values.astype(np.float64 if values.dtype.kind == "f" else np.int64)
 
 
 def classes_of(values: Array) -> tuple[str, ...]:
     """Names of the classes of these labels, in the order of their codes; empty for numbers."""
     if values.dtype.kind in "OUSTb":
-        return tuple(np.unique([str(v) for v in values.ravel()]).tolist())
+        words, missing = _words(values)
+        return tuple(np.unique(words[~missing]).tolist())
     if values.dtype.kind in "iu" and values.size and values.min() >= -1:
         return tuple(str(i) for i in range(int(values.max()) + 1))
     return ()
@@ -27,3 +32,8 @@ def classes_of(values: Array) -> tuple[str, ...]:
 def factor_of(name: str, values: Array) -> FactorSpec:
     """Static if there is one label per sequence, dynamic if one per step."""
     return FactorSpec(name=name, kind="static" if values.ndim == 1 else "dynamic", classes=classes_of(values))
+
+
+def _words(values: Array) -> tuple[Array, Array]:
+    words = np.array([str(value) for value in values.ravel()]).reshape(values.shape)
+    return words, np.asarray(pd.isna(values))

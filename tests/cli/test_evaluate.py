@@ -47,7 +47,8 @@ def test_rows_go_to_a_file_of_either_form(seqdis, runs: Path) -> None:
     done = seqdis(f"{words} new/scores.md")
     assert done.out.endswith("written: new/scores.md\n")
     page = (runs / "new/scores.md").read_text()
-    assert page.startswith(f"# scores\n\n`seqdis {words} new/scores.md`\n")
+    made_by = Report.load(runs / "toy0/report.json").provenance["run"]
+    assert page.startswith(f"# scores\n\n```bash\n{made_by}\nseqdis {words} new/scores.md\n```\n")
     assert "| copy of the static donor | control |" in page
     assert seqdis(f"{words} scores.json").status == 0
     rows = Report.load(runs / "scores.json")

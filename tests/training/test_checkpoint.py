@@ -163,7 +163,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "setting of another type": (
         lambda run: edit(run, lambda c: c["settings"].update(static_dim="two")), "static_dim = 'two': expected int"
     ),
-    "setting changed": (lambda run: edit(run, lambda c: c["settings"].update(static_dim=5)), "not fit the network"),
+    "setting changed": (lambda run: edit(run, lambda c: c["settings"].update(anchor="last")), "settings were altered"),
     "no spec": (lambda run: edit(run, lambda c: c.pop("spec")), "altered or comes from another version: 'spec'"),
     "no identity": (lambda run: edit(run, lambda c: c.pop("identity")), "altered or comes from another version"),
     "unfinished": (lambda run: edit(run, lambda c: c.pop("weights_sha256")), "not finished. Run the same `seqdis fit`"),

@@ -96,7 +96,7 @@ class RunFolder:
         write_bytes(self.path / "weights.safetensors", weights)
         checksum = hashlib.sha256(weights).hexdigest()
         content = {"format": FORMAT, "identity": self.identity, **description, "weights_sha256": checksum}
-        write_json(self.path / "run.json", content)
+        write_json(self.path / "run.json", content | {"description_sha256": _description_checksum(content)})
         (self.path / "resume.pt").unlink(missing_ok=True)
 
     def load_weights(self, network: Network) -> None:
@@ -110,6 +110,8 @@ class RunFolder:
         content, path = self.read(), self.path / "weights.safetensors"
         if "weights_sha256" not in content:
             raise RunFolderError(f"{self.path}: this run is not finished. Run the same `seqdis fit` again to go on.")
+        if content.get("description_sha256") != _description_checksum(content):
+            raise RunFolderError(f"{self.path}/run.json does not match its own checksum: its settings were altered.")
         try:
             raw = path.read_bytes()
         except OSError as error:
@@ -190,3 +192,9 @@ def write_bytes(path: Path, content: bytes) -> None:
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(content)
     os.replace(partial, path)
+
+
+def _description_checksum(content: Mapping[str, Any]) -> str:
+    """Hash of what decides the codes beside the weights: method, settings and data description."""
+    text = json.dumps([content.get(key) for key in ("method", "settings", "spec")], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
