@@ -2,7 +2,7 @@ import pytest
 
 from seqdis.errors import DataError
 from seqdis.evaluation import Report, Score, merge
-from seqdis.evaluation.report import provenance
+from seqdis.evaluation.report import over_seeds, provenance
 
 
 def report():
@@ -65,3 +65,28 @@ def test_find_and_merge():
     assert len(both) == 4
     assert [row.method for row in both.find(role="control", metric="AUROC")] == ["class prior"] * 2
     assert both.find(method="nobody") == ()
+
+
+def test_over_seeds_averages_models_and_leaves_alone_what_no_training_touches() -> None:
+    def one_run(seed: int, value: float) -> Report:
+        shared = {"dataset": "d", "protocol": "p", "metric": "m"}
+        model = Score(method="DBSE", value=value, spread=0.5, n=9, over="head seeds", seed=seed, **shared)
+        control = Score(method="PCA code", value=0.7, spread=0.1, n=3, over="head seeds", role="control", **shared)
+        return Report(scores=(model, control))
+
+    model, control = over_seeds([one_run(0, 1.0), one_run(1, 2.0), one_run(2, 6.0)])
+    assert (model.value, model.n, model.over, model.seed) == (3.0, 3, "training seeds", None)
+    assert model.spread == pytest.approx(7**0.5)  # of 1, 2, 6: between trainings, not between heads
+    assert (control.value, control.spread, control.over) == (0.7, 0.1, "head seeds")
+
+
+def test_over_seeds_refuses_runs_that_were_not_evaluated_alike() -> None:
+    row = Score(method="DBSE", dataset="d", protocol="p", metric="m", value=1.0)
+    with pytest.raises(DataError, match="measured in 1 of 2 runs"):
+        over_seeds([Report(scores=(row,)), Report(scores=())])
+
+
+def test_undefined_score_survives_the_file(tmp_path):
+    row = Score(method="DBSE", dataset="d", protocol="p", metric="m", value=float("nan"))
+    (loaded,) = Report.load(Report(scores=(row,)).save(tmp_path / "report.json"))
+    assert loaded.value != loaded.value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import statistics
@@ -113,8 +114,11 @@ class Report:
             The file is missing, truncated or not a report.
         """
         try:
-            return msgspec.json.decode(Path(path).read_bytes(), type=cls)
-        except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
+            content = msgspec.json.decode(Path(path).read_bytes())
+            for row in content["scores"]:  # JSON has no NaN: an undefined score is stored as null
+                row["value"] = math.nan if row["value"] is None else row["value"]
+            return msgspec.convert(content, cls)
+        except (OSError, KeyError, TypeError, msgspec.DecodeError, msgspec.ValidationError) as error:
             raise DataError(f"{path} is not a readable report: {error}.") from error
 
 
@@ -148,7 +152,8 @@ def over_seeds(reports: Sequence[Report]) -> Report:
 
     Every row becomes the mean of the runs' values, with their standard deviation as spread: the
     spread over *training*. That over heads or splits inside a run is averaged away, not merged
-    into it. Printed numbers, the same in every run, stay single.
+    into it. Rows that no training touches (printed numbers, most controls) are the same in every
+    run and stay as they are, with the spread they have inside one.
 
     Raises
     ------
@@ -163,15 +168,15 @@ def over_seeds(reports: Sequence[Report]) -> Report:
     rows: list[Score] = []
     for scores in groups.values():
         first = scores[0]
-        if first.role == "published":
-            rows.append(first)
-            continue
         if len(scores) != len(reports):
             raise DataError(
                 f"{first.method} ({first.protocol} {first.metric} {first.factor}) was measured in {len(scores)} of "
                 f"{len(reports)} runs; evaluate all of them alike."
             )
         values = [score.value for score in scores]
+        if first.role != "model" and len(set(values)) == 1:
+            rows.append(first)
+            continue
         spread = statistics.stdev(values)
         rows.append(
             replace(
