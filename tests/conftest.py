@@ -31,9 +31,8 @@ def own_cache(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def data_root():
-    """Folder of real data: SEQDIS_DATA, else the shared folder beside the checkout; skips without it."""
+    """Folder of real data, SEQDIS_DATA; skips without it."""
     given = os.environ.get("SEQDIS_DATA")
-    folder = Path(given) if given else Path(__file__).resolve().parents[2] / "shared" / "data"
-    if not folder.is_dir():
-        pytest.skip(f"no real data: {folder} does not exist; set SEQDIS_DATA")
-    return folder
+    if not given or not Path(given).is_dir():
+        pytest.skip("no real data: set SEQDIS_DATA to a folder that holds them")
+    return Path(given)

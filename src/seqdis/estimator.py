@@ -24,8 +24,8 @@ from seqdis.training.checkpoint import RunFolder
 from seqdis.training.engine import Store, cpu_threads
 from seqdis.training.loop import Watcher, evaluate, train
 
-ENCODE_BATCH = 256
-"""Sequences per call at encoding: much larger batches leave the cache of a CPU core."""
+ENCODE_BATCH = 512
+"""Sequences per call at encoding and decoding; an eighth of it for frames, whose maps are large."""
 
 
 @hyperparameters
@@ -149,23 +149,25 @@ class Disentangler(TransformerMixin, Settings):
         parts = []
         self._network.eval()
         with torch.inference_mode():
-            for rows in torch.arange(len(data)).split(ENCODE_BATCH):
+            for rows in torch.arange(len(data)).split(self._chunk()):
                 parts.append(_padded(self._network.encode(store.take(rows)).mean(), windows))
         counts = [part.lengths for part in parts if part.lengths is not None]
         return Factors(
             torch.cat([part.static for part in parts]).cpu().clone(),
             torch.cat([part.dynamic for part in parts]).cpu().clone(),
             torch.cat(counts).cpu().clone() if counts else None,
+            self._network.stride,
         )
 
     def decode(self, factors: Factors) -> Array:
         """Mean observations of codes: (n, windows * stride, *features), in data units."""
         self._check_fitted()
         self._network.eval()
+        chunk = self._chunk()
         with torch.inference_mode():
             parts = [
                 self._network.decode(factors[rows].to(self._device)).cpu()
-                for rows in (slice(i, i + ENCODE_BATCH) for i in range(0, len(factors), ENCODE_BATCH))
+                for rows in (slice(i, i + chunk) for i in range(0, len(factors), chunk))
             ]
         return self._in_data_units(torch.cat(parts))
 
@@ -257,7 +259,10 @@ class Disentangler(TransformerMixin, Settings):
     def score(self, X: Any, y: None = None) -> float:
         """Negative mean training loss per sequence, in evaluation mode with fixed draws."""
         data = self._input(X)
-        return -evaluate(self._network, Store(data, self.spec_, self._device), plain(self).training)["total"]
+        settings = plain(self).training
+        # The last epoch: a loss whose weights follow a schedule is scored as it ended.
+        store = Store(data, self.spec_, self._device)
+        return -evaluate(self._network, store, settings, settings.max_epochs - 1)["total"]
 
     # Keeping
 
@@ -292,6 +297,9 @@ class Disentangler(TransformerMixin, Settings):
     def _device(self) -> torch.device:
         return next(self._network.parameters()).device
 
+    def _chunk(self) -> int:
+        return ENCODE_BATCH if self.spec_.kind == "series" else max(1, ENCODE_BATCH // 8)
+
     def _fresh(self, seed: int) -> Network:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -311,6 +319,8 @@ class Disentangler(TransformerMixin, Settings):
 
     def _parts(self, X: Any, valid: Any, mask: Any, lengths: Any) -> tuple[Sequences, Sequences | None]:
         if hasattr(X, "parts"):
+            if mask is not None or lengths is not None:
+                raise DataError("a data set carries its own mask and lengths: do not give others beside.")
             parts = X.parts()
             return parts["train"], parts.get("valid") if valid is None else as_sequences(valid)
         data = as_sequences(X, mask=mask, lengths=lengths)
@@ -396,7 +406,7 @@ def _check_request(n: int | None, length: int | None, like: bool, keep: str | No
 
 def _fitted_spec(data: Sequences) -> DataSpec:
     """Series that come unscaled are standardised by what is observed in training."""
-    unscaled = data.spec.kind != "image" and data.spec.center == (0.0,) and data.spec.scale == (1.0,)
+    unscaled = data.spec.kind == "series" and data.spec.center == (0.0,) and data.spec.scale == (1.0,)
     return standardised(data) if unscaled else data.spec
 
 

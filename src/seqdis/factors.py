@@ -49,11 +49,14 @@ class Factors:
         ``windows`` equals the number of steps unless the method codes windows of several steps.
     lengths : Tensor of int64, (batch,), or None
         Real windows of each sequence; codes beyond are zero. None: all are real.
+    stride : int
+        Steps that one dynamic code stands for; 0 where it is not stated.
     """
 
     static: Float[Tensor, "batch static"]
     dynamic: Float[Tensor, "batch windows dynamic"]
     lengths: Int[Tensor, " batch"] | None = None
+    stride: int = 0
 
     def __len__(self) -> int:
         return int(self.static.shape[0])
@@ -64,12 +67,12 @@ class Factors:
 
     def __getitem__(self, rows: slice | Tensor) -> Factors:
         lengths = None if self.lengths is None else self.lengths[rows]
-        return Factors(self.static[rows], self.dynamic[rows], lengths)
+        return Factors(self.static[rows], self.dynamic[rows], lengths, self.stride)
 
     def to(self, device: torch.device | str) -> Factors:
         """The same codes on another device."""
         lengths = None if self.lengths is None else self.lengths.to(device)
-        return Factors(self.static.to(device), self.dynamic.to(device), lengths)
+        return Factors(self.static.to(device), self.dynamic.to(device), lengths, self.stride)
 
     def valid(self) -> Tensor:
         """(batch, windows) bool, false on padded windows."""

@@ -135,8 +135,9 @@ def from_frame(
     known: dict[str, Array] = {}
     for label, values in columns.items():
         pieces = np.split(values, starts[1:])
-        static = all((piece == piece[0]).all() for piece in pieces)
-        unknown = np.nan if values.dtype.kind == "f" else -1
+        numeric = values.dtype.kind == "f"
+        static = all(np.array_equal(p, np.full_like(p, p[0]), equal_nan=numeric) for p in pieces)
+        unknown = np.nan if numeric else -1
         known[label] = np.array([piece[0] for piece in pieces]) if static else _fill(pieces, unknown)
     result = as_sequences(parts, labels=known, kind="series", name=name)
     stamps = np.split(frame[time].to_numpy(), starts[1:])

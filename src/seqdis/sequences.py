@@ -54,9 +54,10 @@ class DataSpec:
     shape : tuple of int
         Shape of one element: (channels, height, width), (bins,) or (features,).
     length : int
-        Elements of the longest training sequence.
+        Steps of the time axis, padding included.
     center, scale : tuple of float
-        Networks see ``(stored - center) / scale``, per feature or one for all.
+        Networks see ``(stored - center) / scale``, per feature or one for all. Of images, ``scale`` says
+        how they are stored: 255 for bytes.
     missing : bool
         Whether single values may be missing.
     feature_names : tuple of str
@@ -178,7 +179,9 @@ class Sequences:
     def __getitem__(self, rows: Any) -> Self:
         """Some of the sequences: a slice, an index, a list of indices or a boolean array."""
         if isinstance(rows, int | np.integer):
-            rows = slice(int(rows), int(rows) + 1) if rows != -1 else slice(-1, None)
+            if not -len(self) <= rows < len(self):
+                raise IndexError(f"{self.name}: no sequence {rows}; there are {len(self)}.")
+            rows = slice(int(rows) % len(self), int(rows) % len(self) + 1)
         elif not isinstance(rows, slice):
             rows = np.asarray(rows)
 

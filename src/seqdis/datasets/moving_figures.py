@@ -112,7 +112,8 @@ class MovingFigures(SequenceDataset):
         Chance of a frame to be missing (black and marked in ``mask``). One frame of a sequence always stays.
     unseen : float
         Share of the combinations of (shape, colour, size) and motion that only ``test`` contains;
-        ``test`` then contains no others. At 0 all parts follow one distribution.
+        ``test`` then contains no others. At 0 all parts follow one distribution: without spread and noise
+        there are 972 different videos, so that many of ``test`` stand in ``train`` too.
     seed : int
 
     Notes

@@ -49,7 +49,7 @@ def control_codes(
         sequences (static) and of windows (dynamic), of the model's sizes. "raw features": see `RawFeatures`.
     """
     untrained = model.untrained()
-    raw = RawFeatures().fit(parts["train"], codes["train"].dynamic.shape[1])
+    raw = RawFeatures().fit(parts["train"], codes["train"].dynamic.shape[1], codes["train"].stride)
     values = {name: raw.factors(part) for name, part in parts.items()}
     return {
         UNTRAINED: {name: untrained.encode(part) for name, part in parts.items()},
@@ -100,10 +100,10 @@ class RawFeatures:
 
     max_values: int = MAX_VALUES
 
-    def fit(self, train: Sequences, windows: int | None = None) -> Self:
-        """Learn scales, sizes and, from the number of window codes, the stride."""
+    def fit(self, train: Sequences, windows: int | None = None, stride: int = 0) -> Self:
+        """Learn scales, sizes and, where it is not stated, the stride from the number of window codes."""
         self.time_ = train.x.shape[1]
-        self.stride_ = stride_of(self.time_, windows or self.time_)
+        self.stride_ = stride_of(self.time_, windows or self.time_, stride)
         self.spec_ = standardised(train) if train.spec.kind == "series" else train.spec
         self.width_ = self.values(train[:1]).shape[2]
         return self
@@ -144,7 +144,7 @@ class RawFeatures:
         lengths = None
         if part.lengths is not None:
             lengths = -(-torch.from_numpy(np.asarray(part.lengths, dtype=np.int64)) // self.stride_)
-        return Factors(whole.flatten(1), filled.reshape(n, windows, -1), lengths)
+        return Factors(whole.flatten(1), filled.reshape(n, windows, -1), lengths, self.stride_)
 
     def _pooled(self, part: Sequences) -> Array:
         n, time, channels, height, width = part.x.shape
@@ -175,6 +175,7 @@ def _pca(values: Mapping[str, Factors], static_dim: int, dynamic_dim: int, seed:
             static(raw.static),
             dynamic(raw.dynamic.flatten(0, 1)).reshape(*raw.dynamic.shape[:2], -1) * raw.valid()[..., None],
             raw.lengths,
+            raw.stride,
         )
         for name, raw in values.items()
     }

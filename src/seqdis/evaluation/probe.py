@@ -52,7 +52,7 @@ class Codes:
             if not torch.isfinite(code).all():
                 raise DataError(f"{part.name}: the {name} code holds NaN or infinity. Did training diverge?")
         windows, steps = factors.dynamic.shape[1], part.x.shape[1]
-        stride = stride_of(steps, windows)
+        stride = stride_of(steps, windows, factors.stride)
         lengths = np.full(len(part), steps) if part.lengths is None else np.asarray(part.lengths)
         last = torch.from_numpy(np.clip(lengths // stride - 1, 0, windows - 1).astype(np.int64))
         return cls(factors=factors, last=last)
@@ -64,9 +64,9 @@ class Codes:
         return tables[read].numpy()
 
 
-def stride_of(steps: int, windows: int) -> int:
-    """Steps that one window code covers: the smallest stride that makes ``windows`` of ``steps``."""
-    return -(-steps // windows)
+def stride_of(steps: int, windows: int, stated: int = 0) -> int:
+    """Steps that one window code covers: as stated, else the smallest stride that makes ``windows`` of ``steps``."""
+    return stated or -(-steps // windows)
 
 
 def summary(factors: Factors) -> Tensor:

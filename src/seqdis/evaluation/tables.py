@@ -151,10 +151,11 @@ def joined(parts: Sequence[Factors]) -> Factors:
         torch.cat([part.static for part in parts]),
         torch.cat([pad(part.dynamic, (0, 0, 0, windows - part.dynamic.shape[1])) for part in parts]),
         torch.cat([part.valid().sum(1) for part in parts]) if ragged else None,
+        parts[0].stride,
     )
 
 
-def window_labels(part: Sequences, name: str, windows: int) -> Array:
+def window_labels(part: Sequences, name: str, windows: int, stride: int = 0) -> Array:
     """Class labels of a part, -1 unknown: (n,), or (n, windows) with the majority of each window's steps.
 
     Raises
@@ -171,7 +172,7 @@ def window_labels(part: Sequences, name: str, windows: int) -> Array:
     labels = labels.astype(np.int64)
     if labels.ndim == 1:
         return labels
-    stride = stride_of(labels.shape[1], windows)
+    stride = stride_of(labels.shape[1], windows, stride)
     full = np.full((len(labels), windows * stride), -1)
     full[:, : labels.shape[1]] = labels
     grouped = full.reshape(len(labels), windows, stride)

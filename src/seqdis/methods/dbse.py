@@ -40,7 +40,8 @@ class DBSE(Disentangler):
     anchor
         Which element is the anchor: "first", "middle", "last", an index from 0, one random index
         "random_per_run", or a new one "random_per_batch" (leaks, as the paper shows; the first
-        element is used at encoding). In ragged sequences "middle" and "last" follow each length.
+        element is used at encoding). In ragged sequences "middle" and "last" follow each length. If that
+        frame is missing, the nearest observed one; a window of a series serves even if it is empty.
     subtract
         Subtract the anchor's features from the others'; False is the ablation "w/o sub".
     anchor_loss
@@ -49,7 +50,8 @@ class DBSE(Disentangler):
         What stands in the anchor's slot while training. Encoding always uses zeros, the noise's
         mean, so that codes are deterministic.
     causal
-        Dynamic posteriors of frames see no later frame. Windows of series never see each other.
+        Dynamic posteriors of frames see no later frame, except through an anchor that comes later.
+        Windows of series never see each other.
     loss
         "paper": Eq. 6, the anchor element apart from the rest, masked. "reference": as released,
         see Notes.
@@ -97,7 +99,8 @@ class DBSE(Disentangler):
     variances, which reaches the same loss in about half the steps. Published settings keep the former.
 
     Not reproduced: the static KL of MUG that a cumulative product switches off, batch losses with
-    anchor decoded a second time (same value), selection on test data.
+    anchor decoded a second time (same value), rotation of series that brings the anchor to the front
+    (anchors are taken by index instead), selection on test data.
 
     References
     ----------
@@ -192,18 +195,18 @@ class DBSENetwork(SequenceVAE):
         if not settings.released_start:
             start_certain(body)
         elif spec.kind != "series":
-            initialise_like_dcgan(body)
+            initialise_like_dcgan(self)
         self.settings = settings
         self.elements = math.ceil(spec.length / body.stride)
-        anchor = settings.anchor
-        if anchor == "random_per_run":
-            draw = torch.Generator().manual_seed(settings.training.seed)
-            anchor = int(torch.randint(self.elements, (), generator=draw))
+        self.anchor: Anchor = settings.anchor
+        anchor = self.anchor
         if isinstance(anchor, int) and not 0 <= anchor < self.elements:
             raise SettingsError(
                 f"DBSE.anchor = {anchor}: sequences have {self.elements} elements, 0..{self.elements - 1}."
             )
-        self.anchor: Anchor = anchor
+        # A random anchor is a share of each sequence's length, so that padding draws no one.
+        draw = torch.Generator().manual_seed(settings.training.seed)
+        self.anchor_share = float(torch.rand((), generator=draw))
 
     def encode(self, batch: Batch) -> Posterior:
         """Posterior with zeros in the anchor's slot: the same input always gives the same codes."""
@@ -255,11 +258,18 @@ class DBSENetwork(SequenceVAE):
             wanted = lengths // 2
         elif self.anchor == "last":
             wanted = lengths - 1
+        elif self.anchor == "random_per_run":
+            wanted = (self.anchor_share * lengths).long()
         elif self.anchor == "random_per_batch" and generator is not None:
-            wanted = torch.randint(self.elements, (1,), generator=generator, device=lengths.device).expand(batch)
+            wanted = (torch.rand(1, generator=generator, device=lengths.device) * lengths).long()
         else:
             wanted = torch.full_like(lengths, self.anchor if isinstance(self.anchor, int) else 0)
-        return torch.minimum(wanted, lengths - 1)
+        wanted = torch.minimum(wanted, lengths - 1)
+        if self.spec.kind == "series" or features.readable is None:
+            return wanted
+        # A missing frame shows nothing: the nearest one that was observed stands in for it.
+        away = (torch.arange(elements, device=wanted.device) - wanted[:, None]).abs()
+        return torch.where(features.readable, away, elements).argmin(1)
 
     def _split(self, features: Features, index: Tensor) -> tuple[Gaussian, Features]:
         """q(s) of the anchor, and the features with the anchor's taken away, step by step within a window."""
@@ -336,7 +346,8 @@ _ICU = {"window": 4, "batch": 30}
 _MONTH = {"window": 24, "batch": 10}
 
 # Table 6 (alpha, beta, learning rate, batch, sizes); epochs, windows and widths from the released
-# code, since the paper states "at most 2000" only. Anchor terms average over the anchor window.
+# code, since the paper states "at most 2000" only. TIMIT batches count utterances, of about 16 segments.
+# Anchor terms average over the anchor window.
 PAPER: dict[str, dict[str, Any]] = {
     "sprites": _published(
         anchor_weight=0.2, static_weight=0.2, dynamic_weight=0.2, dims=256, feature_dim=256, hidden_dim=64,
@@ -348,7 +359,7 @@ PAPER: dict[str, dict[str, Any]] = {
     ),
     "timit": _published(
         anchor_weight=6e-4, static_weight=6e-4, dynamic_weight=6e-4, dims=110, feature_dim=201, hidden_dim=256,
-        lr=1e-3, batch=10, epochs=500,
+        lr=1e-3, batch=160, epochs=500,
     ),
     "mortality": _series(800, 40, (1, 0.1, 0.01, 0.01), lr=3e-3, epochs=251, **_ICU),
     "icu-unit": _series(800, 40, (1, 0.1, 0.01, 0.01), lr=3e-3, epochs=401, **_ICU),
@@ -368,7 +379,7 @@ REFERENCE: dict[str, dict[str, Any]] = {
     ),
     "timit": _published(
         loss="reference", anchor_twice=True, sequence_weight=20, anchor_weight=100, static_weight=1, dynamic_weight=1,
-        spectrogram_encoder="recurrent", dims=128, feature_dim=201, hidden_dim=256, lr=1e-3, batch=32, epochs=500,
+        spectrogram_encoder="recurrent", dims=128, feature_dim=201, hidden_dim=256, lr=1e-3, batch=500, epochs=500,
     ),
     "mortality": _series(800, 10, (90, 9, 0.2, 0.01), copies=10, epochs=251, **_ICU, **_RELEASED_SERIES),
     "icu-unit": _series(800, 10, (80, 3, 0.2, 0.2), copies=10, epochs=401, **_ICU, **_RELEASED_SERIES),

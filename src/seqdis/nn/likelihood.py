@@ -28,7 +28,9 @@ def series_errors(
         observed = observed & batch.valid_steps().unsqueeze(-1)
     observed = observed.repeat(copies, 1, 1)
     if loss == "reference":
-        return (nll * observed).sum((1, 2)), nll[torch.arange(len(index), device=index.device), index * window].sum(-1)
+        return torch.where(observed, nll, 0.0).sum((1, 2)), nll[
+            torch.arange(len(index), device=index.device), index * window
+        ].sum(-1)
     in_anchor = (torch.arange(time, device=index.device) // window) == index[:, None]
     valid = batch.valid_steps().repeat(copies, 1)
 

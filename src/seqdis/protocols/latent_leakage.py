@@ -210,7 +210,7 @@ class _Group:
 
 
 def _labels(name: str, parts: list[tuple[Sequences, Factors]]) -> Array:
-    return joined_labels([window_labels(part, name, codes.dynamic.shape[1]) for part, codes in parts])
+    return joined_labels([window_labels(part, name, codes.dynamic.shape[1], codes.stride) for part, codes in parts])
 
 
 def _strata(labels: Mapping[Kind, Array], n_scored: int) -> Array | None:

@@ -57,7 +57,9 @@ class SwapFidelity(Protocol):
                 f"swap-fidelity needs data that can render true hybrids; {type(data).__name__} has no method "
                 "hybrid(static_of, dynamic_of). Pass a generated data set, such as MovingFigures, as a whole."
             )
-        test, spec = parts["test"], model.spec_
+        test = parts["test"]
+        # Images say themselves how they are stored; series are scaled as the model was fitted.
+        spec = test.spec if test.spec.kind == "image" else model.spec_
         statics, dynamics = self._pairs(len(test))
         a, b = test[statics], test[dynamics]
         untrained = model.untrained()

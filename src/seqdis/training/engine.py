@@ -94,7 +94,7 @@ class Store:
             x = x - np.asarray(spec.center, dtype=np.float32)
             x /= np.asarray(spec.scale, dtype=np.float32)
             if mask is not None:
-                np.copyto(x, 0.0, where=~(mask if spec.kind == "series" else mask[..., None]))
+                x *= mask if spec.kind == "series" else mask[..., None]  # finite: Sequences refuse NaN
         # Images are brought to [0, 1] by how they are stored, whatever the model was fitted on.
         self.scale = float(sequences.spec.scale[0])
         self.x = self._keep(x.astype(np.float32, copy=False) if not self.image else x)
