@@ -95,10 +95,11 @@ def test_rows_keep_everything_that_belongs_to_them(rows, kept: list[int]) -> Non
 
 
 def test_rows_that_are_not_there_are_refused() -> None:
-    with pytest.raises(DataError, match="at least one sequence"):
+    with pytest.raises(IndexError, match="no sequence 7; there are 3"):
         series()[7]
     with pytest.raises(IndexError):
         series()[[7]]
+    assert len(list(series())) == 3  # iteration ends where the rows do
 
 
 def test_fingerprint_follows_all_that_can_change_a_result() -> None:

@@ -111,12 +111,24 @@ def test_the_static_code_sees_the_anchor_alone(kind: str, anchor, expected: list
 
 
 def test_a_random_anchor_is_fixed_by_the_seed() -> None:
-    drawn = [network("image", anchor="random_per_run", training=Training(seed=seed)).anchor for seed in range(30)]
-    again = [network("image", anchor="random_per_run", training=Training(seed=seed)).anchor for seed in range(30)]
-    assert drawn == again
+    def anchor(seed: int) -> int:
+        net = network("image", anchor="random_per_run", training=Training(seed=seed))
+        (element,) = [element for element in range(6) if any(moved(net, batch("image"), element)[0])]
+        return element
+
+    drawn = [anchor(seed) for seed in range(30)]
+    assert drawn == [anchor(seed) for seed in range(30)]
     assert set(drawn) == set(range(6))
-    net = network("image", anchor="random_per_run", training=Training(seed=1))
-    assert [element for element in range(6) if any(moved(net, batch("image"), element)[0])] == [net.anchor]
+
+
+def test_a_missing_anchor_frame_gives_way_to_the_nearest_observed_one() -> None:
+    whole = batch("image")
+    mask = torch.ones(whole.x.shape[:2], dtype=torch.bool)
+    mask[0, :2] = False
+    net = network("image", anchor="first")
+    gaps = Batch(x=torch.where(mask[:, :, None, None, None], whole.x, 0.0), mask=mask)
+    seen = [[row for row in range(2) if moved(net, gaps, element)[0][row]] for element in range(2, 4)]
+    assert seen == [[0], []]
 
 
 @pytest.mark.parametrize("kind", KINDS)
