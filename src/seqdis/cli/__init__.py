@@ -87,10 +87,9 @@ def _run(arguments: list[str]) -> int:
     if arguments[0] in ("-V", "--version"):
         print(f"seqdis {__version__}")
         return 0
-    # Threads of OpenMP spin at barriers, for how long must be set before torch is imported. A short
-    # spin keeps two-thread video steps within 10 % of the fastest when the machine is quiet (never
-    # spinning loses 30 %) and as fast as never spinning beside another busy process (the default is
-    # half as fast there). Measured with benchmarks/video_threads.py.
+    # Threads of OpenMP spin at barriers, for how long must be set before torch is imported. Sequences
+    # per second of two-thread video training, quiet and beside a busy process: library default 325 and
+    # 121, never spinning 225 and 173, this short spin 283 and 157 (benchmarks/video_threads.py).
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     if arguments[0] not in COMMANDS:
