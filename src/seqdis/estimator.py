@@ -18,7 +18,7 @@ from seqdis.factors import Factors
 from seqdis.hyperparameters import Settings, from_dict, hyper, hyperparameters, plain, signature, to_dict, validate
 from seqdis.inputs import as_sequences, standardised
 from seqdis.nn.network import Network
-from seqdis.sequences import Array, DataSpec, Sequences
+from seqdis.sequences import Array, DataSpec, Kind, Sequences
 from seqdis.training import Training
 from seqdis.training.checkpoint import RunFolder
 from seqdis.training.engine import Store, cpu_threads
@@ -39,7 +39,7 @@ class Disentangler(TransformerMixin, Settings):
     What a method cannot do it says in class variables, and the calls that need it raise
     `CapabilityError`: ``has_encoder`` (encode and all that starts there), ``probabilistic`` (its
     codes have a prior: sample), ``variable_length`` (lengths other than in training),
-    ``handles_missing`` (masks and NaN).
+    ``handles_missing`` (masks and NaN), ``kinds`` (of data: image, spectrogram, series).
     """
 
     name: ClassVar[str]
@@ -48,6 +48,7 @@ class Disentangler(TransformerMixin, Settings):
     probabilistic: ClassVar[bool] = True
     variable_length: ClassVar[bool] = True
     handles_missing: ClassVar[bool] = True
+    kinds: ClassVar[tuple[Kind, ...]] = ("image", "spectrogram", "series")
 
     training: Training = hyper(factory=Training)
 
@@ -96,6 +97,11 @@ class Disentangler(TransformerMixin, Settings):
         validate(self)
         self._forget()
         train_set, valid_set = self._parts(X, valid, mask, lengths)
+        if train_set.spec.kind not in self.kinds:
+            raise CapabilityError(
+                f"{type(self).__name__} is for data of kind {' or '.join(self.kinds)}; {train_set.name} is of kind "
+                f"{train_set.spec.kind}. See `seqdis list methods`."
+            )
         self.spec_ = _fitted_spec(train_set)
         for part in (train_set, valid_set):
             if part is not None:
@@ -147,7 +153,8 @@ class Disentangler(TransformerMixin, Settings):
         store = Store(data, self.spec_, self._device)
         windows = -(-data.x.shape[1] // self._network.stride)
         parts = []
-        self._network.eval()
+        if self._network.training:
+            self._network.eval()
         with torch.inference_mode():
             for rows in torch.arange(len(data)).split(self._chunk()):
                 parts.append(_padded(self._network.encode(store.take(rows)).mean(), windows))

@@ -92,8 +92,9 @@ def test_altered_files_are_found(seqdis, tmp_path: Path) -> None:
     (folder / "Outcomes-a.txt").write_text("altered")
     (folder / "set-a.tar.gz").write_text("no checksum known")
     done = seqdis("data check")
-    assert [line.split()[:2] for line in done.out.splitlines()] == [["physionet", "present"], ["physionet", "altered"]]
-    assert (done.status, done.err[:36]) == (1, "seqdis: 1 file(s) missing or altered")
+    found = [("air-quality", "missing"), ("etth1", "missing"), ("physionet", "present"), ("physionet", "altered")]
+    assert [tuple(line.split()[:2]) for line in done.out.splitlines()] == found
+    assert (done.status, done.err[:36]) == (1, "seqdis: 3 file(s) missing or altered")
 
 
 def test_every_data_set_is_listed_with_its_licence(seqdis) -> None:

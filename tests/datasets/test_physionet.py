@@ -384,6 +384,13 @@ def test_several_sets_are_read_together(tmp_path, ten_stays):
         ({"sets": ("d",)}, "invalid enum value"),
         ({"features": ("HR", "Tmp")}, "Did you mean 'Temp'"),
         ({"features": ("HR", "HR")}, "each once"),
+        ({"test": "last"}, r"test = 'last': expected Literal\['first', 'random'\]"),
+        ({"unlabelled": ("b", "b")}, "unlabelled = .*each once"),
+        ({"unlabelled": ("a",)}, "'a' would be in training with and without labels"),
+        ({"sets": ("a", "b"), "unlabelled": ("c", "a"), "test_set": "b"}, "'a' would be in training"),
+        ({"test_set": "b"}, r"test_set = 'b' with sets = \('a',\): expected one of `sets`, and another"),
+        ({"test_set": "a"}, r"test_set = 'a' with sets = \('a',\): .*another one in it to train on"),
+        ({"sets": ("a", "b"), "test_set": "b", "test": "random"}, "test = 'random' with test_set = 'b': a whole set"),
         ({"rows": 0}, "rows = 0: expected a value at least 1"),
         ({"max_missing": 1.5}, "max_missing"),
     ],
@@ -399,6 +406,92 @@ def test_settings_are_a_declaration():
     assert PhysioNet2012.citation.startswith("@inproceedings{silva2012physionet")
     assert [file.name for file in data.needed()] == ["set-a.tar.gz", "Outcomes-a.txt", "set-b.tar.gz", "Outcomes-b.txt"]
     assert all(file.url == f"https://physionet.org/files/challenge-2012/1.0.0/{file.name}" for file in data.files())
+
+
+# ---- other test parts, and stays without labels
+
+
+@pytest.fixture(scope="module")
+def three_sets(tmp_path_factory):
+    """Sets a (500..532), b (600..611) and c (400..406), whose records lie before the others."""
+    folder = tmp_path_factory.mktemp("three")
+    for letter, records in {"a": range(500, 533), "b": range(600, 612), "c": range(400, 407)}.items():
+        write(folder, {record: full_stay(record, hours=6) for record in records}, letter=letter)
+    return str(folder)
+
+
+def three(root, **settings):
+    return PhysioNet2012(root=root, min_rows=4, **settings).parts()
+
+
+def test_a_random_fifth_can_be_the_test_part(three_sets):
+    first = three(three_sets)
+    parts = [three(three_sets, test="random", split_seed=seed) for seed in (0, 0, 1)]
+    for drawn in parts:
+        assert {name: len(part) for name, part in drawn.items()} == {name: len(part) for name, part in first.items()}
+        assert everything(drawn)[2].tolist() == list(range(500, 533))
+        assert all((np.diff(part.ids) > 0).all() for part in drawn.values())
+    assert all((parts[0][name].ids == parts[1][name].ids).all() for name in first)
+    tests = [set(drawn["test"].ids) for drawn in parts[1:]]
+    assert tests[0] != tests[1] != set(first["test"].ids)
+
+
+def test_every_stay_is_tested_on_by_some_seed(three_sets):
+    tested = [three(three_sets, test="random", split_seed=seed)["test"].ids for seed in range(40)]
+    assert set(np.concatenate(tested)) == set(range(500, 533))
+
+
+def test_a_whole_set_can_be_the_test_part(three_sets):
+    parts = three(three_sets, sets=("a", "b"), test_set="b")
+    assert {name: len(part) for name, part in parts.items()} == {"train": 26, "valid": 7, "test": 12}
+    assert parts["test"].ids.tolist() == list(range(600, 612))
+    assert (parts["test"].labels["mortality"] == parts["test"].ids % 2).all()
+    turned = three(three_sets, sets=("a", "c"), test_set="c")
+    assert turned["test"].ids.tolist() == list(range(400, 407))
+    assert (turned["train"].ids == parts["train"].ids).all()
+    assert turned["train"].spec == parts["train"].spec
+
+
+def test_unlabelled_stays_join_training_without_labels(three_sets):
+    labelled, parts = three(three_sets), three(three_sets, unlabelled=("c", "b"))
+    train, n = parts["train"], len(labelled["train"])
+    assert train.ids[n:].tolist() == [*range(400, 407), *range(600, 612)]
+    assert len(train.x) == len(train.mask) == len(train.lengths) == n + 19
+    for name, values in train.labels.items():
+        assert (values[:n] == labelled["train"].labels[name]).all() or not train.spec.factor(name).classes
+        more = values[n:]
+        assert (more == -1).all() if train.spec.factor(name).classes else np.isnan(more).all()
+        assert values.dtype == labelled["train"].labels[name].dtype
+    for name in ("valid", "test"):
+        assert parts[name].fingerprint() == labelled[name].fingerprint()
+    assert train[:n].fingerprint() == labelled["train"].fingerprint()
+    assert train.name == "physionet/train"
+
+
+def test_the_test_set_may_be_learned_from_without_labels(three_sets):
+    plain = three(three_sets, sets=("a", "b"), test_set="b")
+    parts = three(three_sets, sets=("a", "b"), test_set="b", unlabelled=("b",))
+    train, test = parts["train"], parts["test"]
+    assert train.ids[26:].tolist() == test.ids.tolist()
+    np.testing.assert_array_equal(train.x[26:], test.x)
+    assert set(train.labels["mortality"][26:]) == {-1}
+    assert set(test.labels["mortality"]) == {0, 1}
+    # What is tested on must not shift the scales, whether or not it is learned from.
+    assert train.spec == plain["train"].spec
+
+
+def test_a_test_set_of_which_nothing_is_left_is_refused(tmp_path):
+    write(tmp_path, {record: full_stay(record) for record in range(100, 110)})
+    write(tmp_path, {record: full_stay(record, hours=6) for record in range(200, 203)}, letter="b")
+    with pytest.raises(DataError, match="no stay of set b is left to test on"):
+        PhysioNet2012(root=str(tmp_path), sets=("a", "b"), test_set="b").parts()
+
+
+def test_only_the_named_sets_are_needed():
+    data = PhysioNet2012(sets=("a", "b"), test_set="b", unlabelled=("b", "c"))
+    assert [file.name for file in data.needed()] == [
+        f"{n}" for x in "abc" for n in (f"set-{x}.tar.gz", f"Outcomes-{x}.txt")
+    ]
 
 
 # ---- prepared cache
@@ -486,6 +579,17 @@ def test_set_a_has_the_known_sizes(data_root):
     observed = x[..., temperature][mask[..., temperature]]
     assert observed.min() >= 25
     assert observed.max() <= 45
+
+
+@pytest.mark.data
+def test_set_a_trains_and_set_b_tests(data_root):
+    if not (data_root / "physionet2012" / "set-b.tar.xz").is_file():
+        pytest.skip("no set-b.tar.xz")
+    data = PhysioNet2012(root=str(data_root), sets=("a", "b"), test_set="b", features=("all",), unlabelled=("b",))
+    train, valid, test = data.split("train", "valid", "test")
+    assert (len(train) - len(test), len(valid), len(test)) == (1486, 372, 1873)
+    assert (train.labels["mortality"] >= 0).sum() == 1486
+    assert (test.labels["mortality"] >= 0).all()
 
 
 @pytest.mark.data

@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 
 from seqdis.errors import DataError
-from seqdis.evaluation.metrics import accuracy, auroc, average_precision, bootstrap, leakage_gap, squared_error
+from seqdis.evaluation.metrics import (
+    accuracy,
+    auroc,
+    average_precision,
+    bootstrap,
+    leakage_gap,
+    pooled_mean,
+    squared_error,
+)
 
 
 def two(scores):
@@ -81,3 +89,13 @@ def test_bootstrap_with_equal_seeds_draws_equal_rows():
     first, second = (bootstrap(lambda rows: rows @ np.arange(9), 9, resamples=5, seed=3) for _ in range(2))
     np.testing.assert_array_equal(first, second)
     assert len(bootstrap(lambda rows: 0.0, 9, resamples=0, seed=3)) == 0
+
+
+def test_pooled_mean_weighs_values_and_resamples_sequences():
+    sums, counts = np.array([10.0, 0.0]), np.array([1, 4])
+    value, draws = pooled_mean(sums, counts, resamples=400, seed=0)
+    assert value == 2.0
+    assert set(draws) == {10.0, 2.0, 0.0}  # both first, one of each, both second
+    assert (draws == 2.0).mean() == pytest.approx(0.5, abs=0.1)
+    alone, none = pooled_mean(sums[:1], counts[:1], resamples=0, seed=0)
+    assert (alone, len(none)) == (10.0, 0)

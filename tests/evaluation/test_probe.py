@@ -61,6 +61,19 @@ def test_inputs_are_standardised_on_train_only():
     np.testing.assert_allclose(fitted.model_[0].mean_, x.mean(0))
 
 
+def test_wide_tables_are_rotated_without_changing_an_answer():
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    draw = np.random.default_rng(0)
+    x, y, other = draw.standard_normal((30, 80)), np.arange(30) % 3, draw.standard_normal((20, 80))
+    expected = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, tol=1e-8)).fit(x, y).predict_proba(other)
+    fitted = Logistic((0.1,)).fit(x, y, other, np.arange(20) % 3)
+    assert len(fitted.model_) == 3
+    np.testing.assert_allclose(fitted.predict_proba(other), expected, atol=1e-3)
+
+
 def test_one_training_class_is_refused():
     with pytest.raises(DataError, match="all 3 training labels are the same"):
         Logistic().fit(np.zeros((3, 1)), np.ones(3, int), np.zeros((3, 1)), np.ones(3, int))

@@ -15,7 +15,6 @@ from seqdis.losses import kl_gaussian
 from seqdis.methods import DBSE, dbse
 from seqdis.methods.dbse import PAPER, REFERENCE, DBSENetwork
 from seqdis.nn.network import Progress
-from seqdis.nn.sequence_vae import Features
 from seqdis.sequences import Batch, DataSpec
 from seqdis.training import Training
 
@@ -165,16 +164,16 @@ def test_without_subtraction_the_anchor_reaches_no_dynamic_code(kind: str) -> No
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_subtraction_removes_what_all_elements_share(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_subtraction_removes_what_all_elements_share(kind: str) -> None:
     changes = {}
     for subtract in (True, False):
         net = network(kind, subtract=subtract)
-        real = net.body.features
         codes = []
         for offset in (0.0, 0.7):
-            net.body.features = lambda one, real=real, offset=offset: Features(real(one).values + offset)
+            shifted = net.body.encoder.register_forward_hook(lambda *call, offset=offset: call[-1] + offset)
             with torch.no_grad():
                 codes.append(net.encode(batch(kind)).mean())
+            shifted.remove()
         changes[subtract] = (codes[0].dynamic - codes[1].dynamic).abs().max().item()
         assert not torch.allclose(codes[0].static, codes[1].static)
     assert changes[True] < 1e-6 < 1e-3 < changes[False]
@@ -464,3 +463,38 @@ def test_a_single_step_is_one_clear_data_error(kind: str) -> None:
     data = as_sequences(np.random.default_rng(0).random((4, 1, *SPECS[kind].shape)), kind=kind)
     with pytest.raises(DataError, match=r"sequences of 1 step\(s\) make 1 of the .* at least 2 are needed"):
         small().fit(data)
+
+
+# Short cuts
+
+
+@pytest.mark.parametrize("subtract", [True, False])
+@pytest.mark.parametrize("masked", [True, False])
+def test_encoding_readable_steps_only_gives_the_same_codes(subtract: bool, masked: bool) -> None:
+    net, more = network("series", subtract=subtract), {}
+    if masked:
+        mask = torch.rand(2, 12, SPECS["series"].shape[0], generator=torch.Generator().manual_seed(2)) < 0.6
+        mask[0, 3:6] = False  # a silent window
+        mask[1] = False  # a silent sequence
+        more = {"mask": mask, "lengths": torch.tensor([12, 8])}
+    one = batch("series", **more)
+    with torch.no_grad():
+        short, features = net.encode(one), net.body.features(one)
+        index = net._anchor_index(features)
+        static, rest = net._split(features, index)
+        plain = net.body.dynamic(rest.put(index, rest.values.new_zeros(())))
+    for found, expected in ((short.static, static), (short.dynamic, plain)):
+        assert torch.allclose(found.mean, expected.mean, atol=1e-6)
+        assert torch.allclose(found.logvar, expected.logvar, atol=1e-6)
+
+
+def test_windows_of_padding_are_coded_once_and_counted_each(no_noise: None) -> None:
+    net = network("series", loss="reference", anchor_fill="zeros")
+    lengths = torch.tensor([4, 2])
+    x = batch("series").x * (torch.arange(12) < lengths[:, None]).unsqueeze(-1)
+    whole = Batch(x=x, mask=torch.ones_like(x, dtype=torch.bool) & (x != 0), lengths=lengths)
+    cropped = Batch(x=x[:, :4], mask=whole.mask[:, :4], lengths=lengths)  # 2 of 4 windows are left
+    found = {n: loss_of(net, one).values["kl_dynamic"].item() for n, one in (("whole", whole), ("cropped", cropped))}
+    assert found["cropped"] == pytest.approx(found["whole"], rel=1e-5)
+    half = network("series", loss="paper", anchor_fill="zeros")
+    assert loss_of(half, cropped).values["kl_dynamic"].item() < 0.9 * found["whole"]

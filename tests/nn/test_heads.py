@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from seqdis.nn.heads import DynamicHead, GaussianHead, StaticHead, initialise_like_dcgan
+from seqdis.nn.heads import DynamicHead, GaussianHead, StaticHead, initialise_like_dcgan, side_by_side
 
 X = torch.randn(2, 5, 4, generator=torch.Generator().manual_seed(0))
 
@@ -56,3 +56,14 @@ def test_video_weights_start_small_and_recurrent_ones_as_they_were() -> None:
         assert layer.weight.mean().abs() < 1e-3
         assert (layer.bias == 0).all()
     assert all(torch.equal(a, b) for a, b in zip(before, (v for p in module[2:] for v in p.parameters()), strict=True))
+
+
+def test_two_linear_maps_side_by_side() -> None:
+    first, second = nn.Linear(4, 3), nn.Linear(4, 2)
+    joint, apart = side_by_side(X, first, second), (first(X), second(X))
+    for found, expected in zip(joint, apart, strict=True):
+        assert torch.allclose(found, expected, atol=1e-6)
+    weights = [*first.parameters(), *second.parameters()]
+    grads = [torch.autograd.grad(sum(part.square().sum() for part in parts), weights) for parts in (joint, apart)]
+    for found, expected in zip(*grads, strict=True):
+        assert torch.allclose(found, expected, atol=1e-5)

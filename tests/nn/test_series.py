@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from seqdis.nn import series
 from seqdis.nn.series import StepEncoder, WindowDecoder, WindowDynamicHead, WindowStaticHead, informative_steps
 
 
@@ -93,3 +94,27 @@ def test_a_window_is_decoded_from_its_code_alone() -> None:
     other[0, 1] += 1
     moved = (decoder(codes)[0] - decoder(other)[0])[0].abs().amax(-1) > 1e-7
     assert moved.tolist() == [False] * 4 + [True] * 4 + [False] * 4
+
+
+def test_many_rows_pass_a_stack_as_few_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = torch.randn(2, 30, 4, 5, generator=torch.Generator().manual_seed(0))
+    layers, found = StepEncoder(5, 8).layers, {}
+    for limit in (1, 10_000):
+        monkeypatch.setattr(series, "MANY_ROWS", limit)
+        given = x.clone().requires_grad_()
+        layers.zero_grad()
+        out = series.through(layers, given)
+        out.square().sum().backward()
+        found[limit] = [out.detach(), given.grad, *(weight.grad.clone() for weight in layers.parameters())]
+    assert found[1][0].shape == (2, 30, 4, 8)
+    assert found[1][0].max() > 0
+    for fast, plain in zip(found[1], found[10_000], strict=True):
+        assert torch.allclose(fast, plain, atol=1e-5)
+
+
+def test_the_dynamic_head_is_the_same_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    head, windows = WindowDynamicHead(6, 2), torch.randn(3, 5, 4, 6)
+    whole = head(windows)
+    monkeypatch.setattr(series, "CACHED_WINDOWS", 4)
+    assert torch.allclose(head(windows).mean, whole.mean, atol=1e-6)
+    assert torch.allclose(head(windows).logvar, whole.logvar, atol=1e-6)

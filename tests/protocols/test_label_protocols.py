@@ -7,7 +7,7 @@ from fakes import DYNAMIC, NOISE, PlantedData, PlantedModel, groups
 from seqdis.errors import DataError, SettingsError
 from seqdis.evaluation import Report
 from seqdis.hyperparameters import from_dict, to_dict, validate
-from seqdis.protocols import ICUUnit, Mortality
+from seqdis.protocols import CalendarMonth, ICUUnit, Mortality
 
 DEATHS = PlantedData(static="mortality", static_classes=2, sizes=(80, 40, 80), name="physionet", noise=0.3)
 UNITS = PlantedData(static="icu_unit", sizes=(80, 40, 80), noise=0.3)
@@ -19,7 +19,11 @@ CONTROLS = {
     "untrained encoder",
     "PCA code",
     "raw features",
+    "linear raw summaries",
+    "forest on raw summaries",
+    "supervised GRU",
 }
+MODEL = {"role": "model"}
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +37,7 @@ def unit():
 
 
 def test_every_model_row_has_its_controls_beside_it(mortality, unit):
-    for report, n in ((mortality, 2 + 6), (unit, 1 + 1)):
+    for report, n in ((mortality, 2 + 6), (unit, 1 + 3)):
         models = report.find(role="model")
         assert len(models) == n
         for row in models:
@@ -49,8 +53,49 @@ def test_informative_codes_are_read_and_noise_is_not(mortality):
     assert corrected(mortality, "static") > 0.95
     assert corrected(mortality, "static + dynamic") > 0.95
     assert corrected(mortality, "dynamic") < 0.65
-    noise = Mortality(**QUICK, forms=("corrected",)).run(PlantedModel(static=NOISE, dynamic=DYNAMIC), DEATHS)
+    noise = Mortality(**QUICK, forms=("corrected",)).run(
+        PlantedModel(static=NOISE, dynamic=DYNAMIC), DEATHS, controls=False
+    )
     assert corrected(noise, "static + dynamic") < 0.65
+
+
+@pytest.mark.parametrize("protocol", [Mortality, ICUUnit])
+def test_the_corrected_form_reads_each_code_and_both(protocol, mortality, unit):
+    report = mortality if protocol is Mortality else unit
+    reads = {row.factor.removeprefix(f"{protocol.label} from ") for row in report.find(form="corrected", **MODEL)}
+    assert reads == {"static", "dynamic", "static + dynamic"}
+    published = {row.factor for row in report.find(form="published", **MODEL)}
+    assert published == {f"{protocol.label} from {protocol.head_read}"}
+
+
+def test_without_controls_only_the_model_is_measured(mortality):
+    model = PlantedModel()
+    own = Mortality(**QUICK).run(model, DEATHS, controls=False)
+    assert own.scores == mortality.find(**MODEL)
+    assert len(model.asked) == 3  # one look at each part
+
+
+def test_a_month_is_read_from_the_code_that_holds_it():
+    data = PlantedData(static="month", sizes=(80, 40, 80), noise=0.3, name="air-quality")
+    settings = {"repeats": 2, "resamples": 10, "epochs": 20}
+    report = CalendarMonth(**settings).run(PlantedModel(), data)
+    values = {row.factor: row.value for row in report.find(form="corrected", **MODEL)}
+    assert values["month from static"] > 0.9
+    assert values["month from static + dynamic"] > 0.9
+    assert values["month from dynamic"] < 0.45
+    printed = report.find(role="published", method="DBSE")
+    assert [(row.value, row.factor, row.spread) for row in printed] == [
+        (pytest.approx(0.6587), "month from static", pytest.approx(0.0001))
+    ]
+    key = ("calendar-month", "published", "accuracy", "month from static")
+    assert groups(report)[key] == {"model", "control", "published"}
+
+
+def test_a_month_that_never_changes_is_refused():
+    parts = replace(UNITS, static="month").parts()
+    parts["train"].labels["month"][:] = 3
+    with pytest.raises(DataError, match="all 80 training labels are the same"):
+        CalendarMonth(**QUICK).run(PlantedModel(), parts, controls=False)
 
 
 def test_chance_is_what_it_must_be(mortality, unit):
@@ -58,7 +103,7 @@ def test_chance_is_what_it_must_be(mortality, unit):
     for row in mortality.find(method="class prior"):
         assert row.value == pytest.approx(0.5 if row.metric == "AUROC" else deaths.mean())
     share = (units == np.bincount(UNITS.parts()["train"].labels["icu_unit"]).argmax()).mean()
-    assert [row.value for row in unit.find(method="class prior")] == [pytest.approx(share)] * 2
+    assert [row.value for row in unit.find(method="class prior")] == [pytest.approx(share)] * 4
 
 
 def test_spreads_say_what_they_are_over(mortality):
@@ -87,7 +132,7 @@ def test_printed_numbers_stand_in_the_same_group(mortality, unit):
 def test_unknown_labels_are_dropped_and_counted(unit):
     parts = UNITS.parts()
     parts["valid"].labels["icu_unit"][:7] = -1
-    report = ICUUnit(**QUICK, forms=("corrected",)).run(PlantedModel(), parts)
+    report = ICUUnit(**QUICK, forms=("corrected",)).run(PlantedModel(), parts, controls=False)
     notes = report.provenance["icu-unit"]
     assert notes["dropped, label unknown"] == {"train": 0, "valid": 7, "test": 0}
     assert notes["sequences"] == {"train": 80, "valid": 33, "test": 80}
@@ -96,8 +141,8 @@ def test_unknown_labels_are_dropped_and_counted(unit):
 
 
 def test_nothing_is_fitted_or_chosen_on_test():
-    clean = ICUUnit(**QUICK).run(PlantedModel(), UNITS)
-    poisoned = ICUUnit(**QUICK).run(PlantedModel(), replace(UNITS, poison=1))
+    clean = ICUUnit(**QUICK).run(PlantedModel(), UNITS, controls=False)
+    poisoned = ICUUnit(**QUICK).run(PlantedModel(), replace(UNITS, poison=1), controls=False)
     for form in ("published", "corrected"):
         before, after = (report.find(role="model", form=form)[0].value for report in (clean, poisoned))
         assert before + after <= 1  # the same answers cannot be right for both sets of labels
@@ -137,6 +182,6 @@ def test_settings_are_checked(settings, words):
 
 
 def test_defaults_are_the_papers_numbers_and_survive_json():
-    assert (Mortality().repeats, Mortality().epochs) == (3, 41)
-    assert from_dict(Mortality, to_dict(Mortality(repeats=5))) == Mortality(repeats=5)
+    assert (Mortality().repeats, Mortality().epochs) == (5, 41)
+    assert from_dict(Mortality, to_dict(Mortality(repeats=7))) == Mortality(repeats=7)
     validate(ICUUnit())

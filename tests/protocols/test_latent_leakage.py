@@ -56,6 +56,11 @@ def test_every_model_row_has_its_controls_beside_it(apart):
         assert row.better == ("higher" if row.factor not in ("gesture from static", "person from dynamic") else "")
 
 
+def test_without_controls_only_the_model_is_measured(apart):
+    report = LatentLeakage(**QUICK).run(APART, replace(DATA, name="mug"), controls=False)
+    assert [row.value for row in report] == [row.value for row in apart.find(role="model")]
+
+
 def test_the_gap_is_the_difference_of_its_accuracies(apart):
     for form in ("published", "corrected"):
         rows = {row.factor: row.value for row in apart.find(form=form, method="raw features")}

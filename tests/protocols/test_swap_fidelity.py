@@ -61,6 +61,11 @@ def test_a_model_that_ignores_its_static_code_scores_as_the_copy():
     assert value(report, "swap_mse", "Ignoring") == value(report, "swap_mse", "copy of the dynamic donor")
 
 
+def test_without_controls_only_the_model_is_measured(report):
+    own = SwapFidelity(n_pairs=64).run(PlantedModel(spec_=SPEC), DATA, controls=False)
+    assert own.scores == report.find(role="model")
+
+
 def test_pairs_are_of_different_sequences_and_seeded():
     first, second = SwapFidelity(n_pairs=500)._pairs(3)
     assert (first != second).all()

@@ -10,7 +10,7 @@ import torch
 from seqdis.errors import DataError, SeqdisError
 from seqdis.evaluation.report import Report, Score
 from seqdis.factors import Factors
-from seqdis.report import curves, figures, grids
+from seqdis.report import curves, embedding, grids, series_figures
 from seqdis.report.figures import loss_curves, reconstructions, sample_grid, score_bars, swap_grid, tsne
 from seqdis.report.picture import Picture
 from seqdis.report.sheet import Painter, Sheet, beside, strip
@@ -109,7 +109,7 @@ def test_only_some_of_many_pairs_and_features_are_drawn(levels, series):
     assert grids._few([0, 1, 2], [3, 4, 5]) == [(0, 3), (1, 4), (2, 5), (0, 4)]
     assert sorted(grids._few([0, 1], [2, 3])) == [(0, 2), (0, 3), (1, 2), (1, 3)]
     wide = Sequences(x=np.zeros((1, 3, 9), np.float32), spec=DataSpec(kind="series", shape=(9,), length=3))
-    assert "5 most often observed of 9" in curves.reconstructions(wide, wide.x).caption
+    assert "5 most often observed of 9" in series_figures.reconstruction_curves(wide, wide.x).caption
 
 
 def test_spectrograms_are_still_and_end_where_they_end(spectrograms):
@@ -176,8 +176,8 @@ def test_tsne_shows_collapsed_and_one_dimensional_codes(video):
     generator = torch.Generator().manual_seed(0)
     codes = Factors(torch.zeros(24, 3), torch.randn(24, 4, 1, generator=generator))
     opened(tsne(codes, video.labels, video.spec))
-    np.testing.assert_array_equal(figures._map(np.full((9, 3), 0.1), 30.0, 0), np.zeros((9, 2)))
-    line = figures._map(np.linspace(0, 1, 9)[:, None] ** 2, 30.0, 0)
+    np.testing.assert_array_equal(embedding.positions(np.full((9, 3), 0.1), 30.0, 0), np.zeros((9, 2)))
+    line = embedding.positions(np.linspace(0, 1, 9)[:, None] ** 2, 30.0, 0)
     assert np.isfinite(line).all()
     assert np.ptp(line[:, 0]) > 0
 
@@ -196,10 +196,10 @@ def test_labels_per_step_become_one_per_sequence():
     classes = FactorSpec(name="c", kind="dynamic", classes=("x", "y"))
     number = FactorSpec(name="v", kind="dynamic")
     steps = np.array([[0, 1, 1], [-1, -1, -1], [-1, -1, 0]])
-    np.testing.assert_array_equal(figures._per_sequence(steps, classes), [1, np.nan, 0])
-    np.testing.assert_array_equal(figures._per_sequence(np.array([0, -1]), classes), [0, np.nan])
+    np.testing.assert_array_equal(embedding.per_sequence(steps, classes), [1, np.nan, 0])
+    np.testing.assert_array_equal(embedding.per_sequence(np.array([0, -1]), classes), [0, np.nan])
     values = np.array([[1.0, np.nan, 3.0], [np.nan, np.nan, np.nan]])
-    np.testing.assert_array_equal(figures._per_sequence(values, number), [2.0, np.nan])
+    np.testing.assert_array_equal(embedding.per_sequence(values, number), [2.0, np.nan])
 
 
 def test_loss_curves_grow_with_the_terms(history):

@@ -18,6 +18,7 @@ from seqdis.errors import SeqdisError, SettingsError, unknown_name
 COMMANDS = {
     "fit": "train a method on a data set or on your own file",
     "evaluate": "run published protocols on fitted runs, with controls",
+    "bench": "run a study: methods x data x seeds, then one page of results",
     "report": "write the HTML page of a run",
     "encode": "static and dynamic codes of your own file",
     "swap": "static code of one file with the dynamics of another",
@@ -37,6 +38,7 @@ examples:
   seqdis fit dbse moving-figures --out runs/figures
   seqdis evaluate runs/figures swap-fidelity latent-leakage
   seqdis report runs/figures
+  seqdis bench examples/table3_mortality.py --jobs 2
   seqdis fit dbse mydata.csv --training.max-epochs 50 --out runs/mine
   seqdis encode runs/mine mydata.csv --out codes.npz
 
@@ -58,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # after --help or a wrong flag, where the parser has said why
         return int(stop.code or 0)
     except KeyboardInterrupt:
-        goes_on = words[0] in ("fit", "data")
+        goes_on = words[0] in ("fit", "bench", "data")
         return _failed("interrupted." + " Run the same command again to go on." * goes_on, 130)
     except SettingsError as error:
         return _failed(error, 2)

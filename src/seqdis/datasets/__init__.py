@@ -1,9 +1,19 @@
 """Data sets: one file is one entry, and its line here puts it on the shelf."""
 
 from seqdis.datasets._base import SequenceDataset
+from seqdis.datasets.air_quality import BeijingAirQuality
+from seqdis.datasets.etth1 import ETTh1
 from seqdis.datasets.files import UserFile
 from seqdis.datasets.moving_figures import MovingFigures
 from seqdis.datasets.physionet import PhysioNet2012
 from seqdis.datasets.toy_series import ToySeries
 
-__all__ = ["MovingFigures", "PhysioNet2012", "SequenceDataset", "ToySeries", "UserFile"]
+__all__ = [
+    "BeijingAirQuality",
+    "ETTh1",
+    "MovingFigures",
+    "PhysioNet2012",
+    "SequenceDataset",
+    "ToySeries",
+    "UserFile",
+]

@@ -187,6 +187,35 @@ def hourly_means(
     return means.reshape(shape), lengths
 
 
+def stay_labels(descriptors: pd.DataFrame, outcomes: pd.DataFrame) -> dict[str, npt.NDArray[Any]]:
+    """Labels by factor name, in the order of the descriptors; unknown is -1 for classes, NaN for numbers.
+
+    Parameters
+    ----------
+    descriptors, outcomes : DataFrame
+        Indexed by record, as `split_descriptors` and `read_outcomes` give them.
+    """
+    outcomes = outcomes.loc[descriptors.index]
+
+    def classes(values: pd.Series[float], first: int) -> npt.NDArray[np.int64]:
+        return np.asarray(values.fillna(-1).clip(lower=first - 1) - first, dtype=np.int64)
+
+    def number(values: pd.Series[float]) -> npt.NDArray[np.float64]:
+        return np.asarray(values.where(values >= 0), dtype=np.float64)
+
+    return {
+        "icu_unit": classes(descriptors["ICUType"], first=1),
+        "mortality": classes(outcomes["In-hospital_death"], first=0),
+        "gender": classes(descriptors["Gender"], first=0),
+        "age": number(descriptors["Age"]),
+        "height": number(descriptors["Height"]),
+        "weight": number(descriptors["Weight"]),
+        "saps": number(outcomes["SAPS-I"]),
+        "sofa": number(outcomes["SOFA"]),
+        "length_of_stay": number(outcomes["Length_of_stay"]),
+    }
+
+
 def _position_in(names: Sequence[str], measured: pd.DataFrame) -> npt.NDArray[np.intp]:
     """Position of each row's parameter among some names, -1 for others; looked up once per category."""
     parameter = measured["parameter"].cat

@@ -7,18 +7,22 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 
-from seqdis.datasets._archives import read_members
+from seqdis.datasets._archives import content_hash
 from seqdis.datasets._base import SequenceDataset
 from seqdis.datasets._cache import Arrays, prepared
-from seqdis.datasets._download import RemoteFile, file_sha256
-from seqdis.datasets._physionet_records import hourly_means, read_outcomes, read_records, split_descriptors
-from seqdis.datasets._splits import random_parts
+from seqdis.datasets._download import RemoteFile
+from seqdis.datasets._physionet_records import (
+    hourly_means,
+    read_outcomes,
+    read_records,
+    split_descriptors,
+    stay_labels,
+)
+from seqdis.datasets._physionet_splits import Strings, check_sets, merged, part_rows, with_unlabelled
 from seqdis.errors import DataError, SettingsError, unknown_name
 from seqdis.hyperparameters import hyper, hyperparameters, validate
 from seqdis.inputs import standardised
@@ -59,10 +63,19 @@ class PhysioNet2012(SequenceDataset):
     Parameters
     ----------
     sets : tuple of "a", "b", "c"
-        Parts of the challenge. Published scores of sequential disentanglement use "a" alone.
+        Parts of the challenge with labels. Published scores of sequential disentanglement use "a" alone.
+    unlabelled : tuple of "a", "b", "c"
+        Sets whose stays join the training part without their labels (-1 for classes, NaN for numbers), to
+        learn codes from. They are not counted among `sets`, except for `test_set`: its stays may
+        be learned from without labels as well as tested on (transductive; say so beside every score).
     features : tuple of str
         Measurements that make up a row; ``("all",)`` takes all 37. Which stays are kept is decided
         on the ten default ones, so every choice sees the same stays.
+    test : "first" or "random"
+        Which fifth of the stays is the test part: the first by record number, as published, or one drawn
+        with `split_seed`, so that several splits can be compared.
+    test_set : "", "a", "b" or "c"
+        One of `sets` that is the test part as a whole; training and validation come from the others.
     split_seed : int
         Shuffles the stays that are not for testing into training and validation.
     rows : int
@@ -77,6 +90,8 @@ class PhysioNet2012(SequenceDataset):
 
     Raises
     ------
+    SettingsError
+        From `split`: sets or features that contradict each other.
     DataError
         From `split`: files are missing, damaged or altered, or too few stays are left.
 
@@ -89,7 +104,8 @@ class PhysioNet2012(SequenceDataset):
     shuffled and divided 80/20. On set a: 1,189 / 298 / 371 stays, with 39 deaths in the test part.
 
     Values are stored in clinical units, zero where missing; ``spec.center`` and ``spec.scale`` are mean and
-    standard deviation of the observed training values. ``mask`` is true where **observed** (GLR's is the opposite).
+    standard deviation of the observed values of the labelled training stays, with or without
+    `unlabelled`. ``mask`` is true where **observed** (GLR's is the opposite).
 
     The released loader weights a value by the number of repeated entries of other parameters in
     the same minute; here a row is the plain mean.
@@ -120,7 +136,10 @@ class PhysioNet2012(SequenceDataset):
 }"""
 
     sets: tuple[Literal["a", "b", "c"], ...] = ("a",)
+    unlabelled: tuple[Literal["a", "b", "c"], ...] = ()
     features: tuple[str, ...] = TEN_FEATURES
+    test: Literal["first", "random"] = "first"
+    test_set: Literal["", "a", "b", "c"] = ""
     split_seed: int = hyper(default=0, at_least=0)
     rows: int = hyper(default=80, at_least=1)
     min_rows: int = hyper(default=40, at_least=1)
@@ -133,26 +152,33 @@ class PhysioNet2012(SequenceDataset):
         return tuple(file for letter in "abc" for file in _set_files(letter))
 
     def needed(self) -> tuple[RemoteFile, ...]:
-        """Archive and outcomes of `sets`."""
-        return tuple(file for letter in self.sets for file in _set_files(letter))
+        """Archive and outcomes of `sets` and `unlabelled`."""
+        return tuple(file for letter in dict.fromkeys(self.sets + self.unlabelled) for file in _set_files(letter))
 
     def _splits(self) -> Mapping[str, Sequences]:
         validate(self)
-        if not self.sets or len(set(self.sets)) < len(self.sets):
-            raise SettingsError(f"PhysioNet2012.sets = {self.sets}: expected one or more of 'a', 'b', 'c', each once.")
+        check_sets(self.sets, self.unlabelled, self.test, self.test_set)
         features = ALL_FEATURES if self.features == ("all",) else self.features
         if not features or len(set(features)) < len(features):
             raise SettingsError(f"PhysioNet2012.features = {features}: expected one or more features, each once.")
         for feature in features:
             if feature not in ALL_FEATURES:
                 raise SettingsError(f"PhysioNet2012.features: {unknown_name('feature', feature, ALL_FEATURES)}")
-        paths = [self._paths(letter) for letter in sorted(self.sets)]
+        each = {letter: self._set(letter, features) for letter in sorted({*self.sets, *self.unlabelled})}
+        arrays, letters = merged({letter: each[letter] for letter in each if letter in self.sets})
+        parts = self._divide(arrays, letters, features)
+        if not self.unlabelled:
+            return parts
+        more, _ = merged({letter: each[letter] for letter in self.unlabelled})
+        return {**parts, "train": with_unlabelled(parts["train"], _sequences(more, features))}
+
+    def _set(self, letter: str, features: tuple[str, ...]) -> Arrays:
+        archive, outcomes = self._paths(letter)
         settings = (_PREPARATION, features, self.rows, self.min_rows, self.max_missing)
         digest = hashlib.sha256(json.dumps(settings).encode())
-        for path in (path for pair in paths for path in pair):
-            digest.update(_content_hash(path).encode())
-        arrays = prepared(self.name, digest.hexdigest()[:32], lambda: self._prepare(paths, features))
-        return self._divide(arrays, features)
+        for path in (archive, outcomes):
+            digest.update(content_hash(path, r"\d+\.txt").encode())
+        return prepared(self.name, digest.hexdigest()[:32], lambda: self._prepare(archive, outcomes, features))
 
     def _paths(self, letter: str) -> tuple[Path, Path]:
         folder = self.location()
@@ -166,16 +192,10 @@ class PhysioNet2012(SequenceDataset):
             )
         return archive[0], outcomes[0]
 
-    def _prepare(self, paths: list[tuple[Path, Path]], features: tuple[str, ...]) -> Arrays:
-        each = [self._prepare_set(archive, outcomes, features) for archive, outcomes in paths]
-        arrays = {key: np.concatenate([part[key] for part in each]) for key in each[0]}
-        order = np.argsort(arrays["ids"], kind="stable")
-        return {key: values[order] for key, values in arrays.items()}
-
-    def _prepare_set(self, archive: Path, outcomes: Path, features: tuple[str, ...]) -> Arrays:
+    def _prepare(self, archive: Path, outcomes: Path, features: tuple[str, ...]) -> Arrays:
         descriptors, measured = split_descriptors(read_records(archive))
         records = descriptors.index.to_numpy()
-        labels = _labels(descriptors, read_outcomes(outcomes, records, archive))
+        labels = stay_labels(descriptors, read_outcomes(outcomes, records, archive))
         binned = tuple(dict.fromkeys(features + TEN_FEATURES))
         means, lengths = hourly_means(measured, records, binned)
         ten = means[..., [binned.index(name) for name in TEN_FEATURES]]
@@ -188,34 +208,35 @@ class PhysioNet2012(SequenceDataset):
         arrays = {"x": np.nan_to_num(x), "mask": np.isfinite(x), "lengths": np.minimum(lengths, self.rows)[keep]}
         return arrays | {"ids": records[keep]} | {name: label[keep] for name, label in labels.items()}
 
-    def _divide(self, arrays: Arrays, features: tuple[str, ...]) -> dict[str, Sequences]:
+    def _divide(self, arrays: Arrays, letters: Strings, features: tuple[str, ...]) -> dict[str, Sequences]:
         n = len(arrays["ids"])
         if n < 5:
             raise DataError(
                 f"PhysioNet 2012: {n} stays are left after dropping those with fewer than {self.min_rows} rows or more "
                 f"than {self.max_missing:.0%} missing; expected 5 or more. Relax min_rows or max_missing."
             )
-        test = n // 5
-        rest = random_parts(n - test, {"train": 0.8, "valid": 0.2}, self.split_seed)
-        index = {part: test + np.sort(rows) for part, rows in rest.items()}
-        index["test"] = np.arange(test)
-        everything = Sequences(
-            x=arrays["x"],
-            spec=DataSpec(
-                kind="series",
-                shape=(len(features),),
-                length=self.rows,
-                missing=True,
-                feature_names=features,
-                factors=_FACTORS,
-            ),
-            mask=arrays["mask"],
-            lengths=arrays["lengths"],
-            labels={factor.name: arrays[factor.name] for factor in _FACTORS},
-            ids=arrays["ids"],
-        )
+        index = part_rows(letters, test=self.test, test_set=self.test_set, seed=self.split_seed)
+        everything = _sequences(arrays, features)
         spec = standardised(everything[index["train"]])
         return {part: replace(everything[rows], spec=spec, name=f"physionet/{part}") for part, rows in index.items()}
+
+
+def _sequences(arrays: Arrays, features: tuple[str, ...]) -> Sequences:
+    return Sequences(
+        x=arrays["x"],
+        spec=DataSpec(
+            kind="series",
+            shape=(len(features),),
+            length=arrays["x"].shape[1],
+            missing=True,
+            feature_names=features,
+            factors=_FACTORS,
+        ),
+        mask=arrays["mask"],
+        lengths=arrays["lengths"],
+        labels={factor.name: arrays[factor.name] for factor in _FACTORS},
+        ids=arrays["ids"],
+    )
 
 
 def _set_files(letter: str) -> tuple[RemoteFile, RemoteFile]:
@@ -225,35 +246,3 @@ def _set_files(letter: str) -> tuple[RemoteFile, RemoteFile]:
         RemoteFile(name=archive, url=_URL + archive, also=also),
         RemoteFile(name=outcomes, url=_URL + outcomes, sha256=_SHA256.get(outcomes)),
     )
-
-
-def _content_hash(path: Path) -> str:
-    if path.is_file():
-        return file_sha256(path)
-    digest = hashlib.sha256()
-    for name, content in read_members(path, r"\d+\.txt"):
-        digest.update(f"{name} {len(content)} ".encode() + content)
-    return digest.hexdigest()
-
-
-def _labels(descriptors: pd.DataFrame, outcomes: pd.DataFrame) -> dict[str, npt.NDArray[Any]]:
-    """Labels by factor name, in the order of the descriptors; unknown is -1 for classes, NaN for numbers."""
-    outcomes = outcomes.loc[descriptors.index]
-
-    def classes(values: pd.Series[float], first: int) -> npt.NDArray[np.int64]:
-        return np.asarray(values.fillna(-1).clip(lower=first - 1) - first, dtype=np.int64)
-
-    def number(values: pd.Series[float]) -> npt.NDArray[np.float64]:
-        return np.asarray(values.where(values >= 0), dtype=np.float64)
-
-    return {
-        "icu_unit": classes(descriptors["ICUType"], first=1),
-        "mortality": classes(outcomes["In-hospital_death"], first=0),
-        "gender": classes(descriptors["Gender"], first=0),
-        "age": number(descriptors["Age"]),
-        "height": number(descriptors["Height"]),
-        "weight": number(descriptors["Weight"]),
-        "saps": number(outcomes["SAPS-I"]),
-        "sofa": number(outcomes["SOFA"]),
-        "length_of_stay": number(outcomes["Length_of_stay"]),
-    }

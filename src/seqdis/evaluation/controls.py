@@ -1,14 +1,13 @@
 """Trivial baselines that stand beside every score: fitted on train, selected on valid, scored on test.
 
-Two kinds. `control_codes` gives other codes, which go through the very probe that reads the model's.
-`label_controls` gives predictors of a label that need no code.
+`control_codes` gives other codes, which go through the very probe that reads the model's. Predictors
+that need no code are in `seqdis.evaluation.raw_labels` (classes) and `seqdis.evaluation.raw_windows` (numbers).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Self
 
 import numpy as np
@@ -17,13 +16,12 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from seqdis.evaluation.parts import Model, normalised
-from seqdis.evaluation.probe import Logistic, by_class, log_loss, stride_of
+from seqdis.evaluation.probe import stride_of
 from seqdis.factors import Factors
 from seqdis.inputs import standardised
 from seqdis.sequences import Array, Sequences
 
 UNTRAINED, PCA_CODE, RAW = "untrained encoder", "PCA code", "raw features"
-PRIOR, BOOSTING, COUNTS = "class prior", "boosted raw summaries", "observation counts"
 MAX_VALUES = 4096
 
 
@@ -55,37 +53,6 @@ def control_codes(
         UNTRAINED: {name: untrained.encode(part) for name, part in parts.items()},
         PCA_CODE: _pca(values, model.static_dim, model.dynamic_dim, seed),
         RAW: values,
-    }
-
-
-def label_controls(parts: Mapping[str, Sequences], label: str, seed: int) -> dict[str, Array]:
-    """Class probabilities on test, (n, classes), of predictors that see no code.
-
-    Parameters
-    ----------
-    parts : mapping with "train", "valid", "test"
-        Every label known; see `seqdis.evaluation.parts.with_label`. Those of test are not read.
-    label : str
-    seed : int
-
-    Returns
-    -------
-    dict from control to array
-        "class prior": the shares of the training classes, for everybody. "boosted raw summaries":
-        gradient boosting on mean, minimum, maximum, last value and count per feature. "observation
-        counts": logistic regression on how often each feature was measured, whatever it read.
-    """
-    train, valid, test = (parts[name] for name in ("train", "valid", "test"))
-    y, y_valid = train.labels[label], valid.labels[label]
-    prior = np.bincount(y) / len(y)
-    raw = RawFeatures().fit(train)
-    tables = [raw.summaries(part) for part in (train, valid, test)]
-    counts = [table[:, -raw.width_ :] for table in tables]
-    by_count = Logistic().fit(counts[0], y, counts[1], y_valid)
-    return {
-        PRIOR: np.tile(prior, (len(test), 1)),
-        BOOSTING: _boosting(tables, y, y_valid, seed),
-        COUNTS: by_count.predict_proba(counts[2]),
     }
 
 
@@ -188,13 +155,9 @@ def _components(rows: Tensor, size: int, seed: int) -> Callable[[Tensor], Tensor
     return lambda values: torch.from_numpy(pca.transform(values.numpy()).astype(np.float32))
 
 
-def _boosting(tables: Sequence[Array], y: Array, y_valid: Array, seed: int) -> Array:
-    """Probabilities on the third table; the number of rounds is the one of least validation loss."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
+def filled(tables: Sequence[Array]) -> list[Array]:
+    """Tables, train first, with the training mean of a column where a value is missing (zero if all are)."""
+    from sklearn.impute import SimpleImputer
 
-    model = HistGradientBoostingClassifier(
-        learning_rate=0.05, max_iter=200, max_leaf_nodes=15, early_stopping=False, random_state=seed
-    ).fit(tables[0], y)
-    losses = [log_loss(y_valid, by_class(p, model.classes_)) for p in model.staged_predict_proba(tables[1])]
-    stages = islice(model.staged_predict_proba(tables[2]), int(np.argmin(losses)), None)
-    return by_class(next(stages), model.classes_)
+    imputer = SimpleImputer(keep_empty_features=True).fit(tables[0])
+    return [imputer.transform(table) for table in tables]

@@ -119,6 +119,22 @@ def bootstrap(
     return np.array(draws)
 
 
+def pooled_mean(sums: Array, counts: Array, *, resamples: int, seed: int) -> tuple[float, Array]:
+    """Mean over all values of all sequences, and the same over resamples of the sequences.
+
+    Parameters
+    ----------
+    sums, counts : array, (n,)
+        Of the values of each sequence, one or more.
+    resamples, seed : int
+        See `bootstrap`.
+    """
+    draws = bootstrap(
+        lambda rows: float(sums[rows].sum() / counts[rows].sum()), len(sums), resamples=resamples, seed=seed
+    )
+    return float(sums.sum() / counts.sum()), draws
+
+
 def _binary(labels: Array) -> Array:
     found = set(np.unique(labels).tolist())
     if found != {0, 1}:

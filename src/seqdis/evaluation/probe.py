@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Literal, Self, get_args
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from seqdis.errors import DataError
+from seqdis.evaluation.fitting import one_pass, seeded
 from seqdis.factors import Factors
 from seqdis.sequences import Array, Sequences
 
 Read = Literal["static", "dynamic", "static + dynamic"]
+READS: tuple[Read, ...] = get_args(Read)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +107,7 @@ class Logistic:
 
     def fit(self, train: Array, train_labels: Array, valid: Array, valid_labels: Array) -> Self:
         """Tables are (n, columns); labels (n,) of int >= 0."""
+        from sklearn.decomposition import PCA
         from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
@@ -114,13 +116,16 @@ class Logistic:
             raise DataError(f"all {len(train_labels)} training labels are the same; a probe needs two classes.")
         # scikit-learn keeps float32 inputs as they are, and L-BFGS then takes twice as long.
         train, valid = train.astype(np.float64), valid.astype(np.float64)
+        # A rotation changes no prediction, and leaves wide tables (raw sequences) as many columns as rows.
+        wide = train.shape[1] > len(train)
+        prepare = make_pipeline(StandardScaler(), PCA(svd_solver="full") if wide else "passthrough").fit(train)
+        rows, valid = prepare.transform(train), prepare.transform(valid)
         best, rises = np.inf, 0
         for strength in self.strengths:
-            model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=2000))
-            model.fit(train, train_labels)
+            model = LogisticRegression(C=strength, max_iter=2000).fit(rows, train_labels)
             loss = log_loss(valid_labels, by_class(model.predict_proba(valid), model.classes_))
             if loss < best:
-                best, rises, self.model_, self.strength_ = loss, 0, model, strength
+                best, rises, self.model_, self.strength_ = loss, 0, make_pipeline(*prepare, model), strength
             else:
                 rises += 1
             if rises == 2:  # weaker penalties only overfit further, and take longest
@@ -169,15 +174,13 @@ class RecurrentHead(Probe):
         if set(np.unique(train_labels).tolist()) != {0, 1}:
             raise DataError(f"RecurrentHead reads classes 0 and 1; got {np.unique(train_labels).tolist()}.")
         targets = torch.from_numpy(train_labels).to(torch.float32)
-        with _seeded(self.seed):
+        with seeded(self.seed):
             factors = train.factors
             self.net_ = _RecurrentNet(factors.static.shape[1], factors.dynamic.shape[2], self.hidden)
             optimiser = torch.optim.Adam(self.net_.parameters(), lr=self.lr, fused=True)
             inputs = _recurrent_inputs(train)
             for _ in range(self.epochs):
-                _one_pass(
-                    self.net_, optimiser, inputs, targets, nn.BCEWithLogitsLoss(), self.batch_size, clip=self.clip
-                )
+                one_pass(self.net_, optimiser, inputs, targets, nn.BCEWithLogitsLoss(), self.batch_size, clip=self.clip)
         return self
 
     def predict_proba(self, codes: Codes) -> Array:
@@ -208,12 +211,12 @@ class StaticHead(Probe):
         static, targets = train.factors.static, torch.from_numpy(train_labels)
         classes = int(train_labels.max()) + 1
         best = np.inf
-        with _seeded(self.seed):
+        with seeded(self.seed):
             net = nn.Sequential(nn.Linear(static.shape[1], classes), nn.ReLU(), nn.Linear(classes, classes))
             optimiser = torch.optim.Adam(net.parameters(), lr=self.lr, fused=True)
             for _ in range(self.epochs):
                 for _ in range(self.passes):
-                    _one_pass(net, optimiser, (static,), targets, nn.CrossEntropyLoss(), self.batch_size)
+                    one_pass(net, optimiser, (static,), targets, nn.CrossEntropyLoss(), self.batch_size)
                 loss = log_loss(valid_labels, _class_probabilities(net, valid))
                 if loss < best:
                     best, self.net_ = loss, copy.deepcopy(net)
@@ -257,36 +260,3 @@ def _recurrent_inputs(codes: Codes) -> tuple[Tensor, Tensor, Tensor]:
 def _class_probabilities(net: nn.Module, codes: Codes) -> Array:
     with torch.inference_mode():
         return torch.softmax(net(codes.factors.static), 1).double().numpy()
-
-
-def _one_pass(
-    net: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    inputs: tuple[Tensor, ...],
-    targets: Tensor,
-    loss: Callable[[Tensor, Tensor], Tensor],
-    batch_size: int,
-    clip: float | None = None,
-) -> None:
-    net.train()
-    for rows in torch.randperm(len(targets)).split(batch_size):
-        optimiser.zero_grad()
-        loss(net(*(values[rows] for values in inputs)), targets[rows]).backward()
-        if clip is not None:
-            nn.utils.clip_grad_norm_(net.parameters(), clip)
-        optimiser.step()
-
-
-class _seeded:
-    """Torch's generator seeded inside the block and restored after it: layers and dropout take no generator."""
-
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
-
-    def __enter__(self) -> None:
-        self.fork: Any = torch.random.fork_rng(devices=[])
-        self.fork.__enter__()
-        torch.manual_seed(self.seed)
-
-    def __exit__(self, *error: object) -> None:
-        self.fork.__exit__(*error)

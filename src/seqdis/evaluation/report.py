@@ -41,6 +41,8 @@ class Score:
         spread, over sampling and over training, are never merged.
     seed : int or None
         Training seed of the model, where one model is meant.
+    split : str
+        Which split of the data, where a study compares several; empty otherwise.
     role : "model", "control" or "published"
     form : "published", "corrected" or ""
         Whether the protocol ran as printed or with its known defects mended.
@@ -64,6 +66,7 @@ class Score:
     form: str = ""
     better: str = ""
     source: str = ""
+    split: str = ""
 
     def place(self) -> tuple[str, str, str, str, str]:
         """What it may be compared within: data set, protocol, form, metric and factor."""

@@ -18,7 +18,7 @@ from seqdis.losses import LossTerms, kl_cycle, kl_gaussian, kl_standard
 from seqdis.nn.heads import initialise_like_dcgan, start_certain
 from seqdis.nn.likelihood import frame_errors, series_errors
 from seqdis.nn.network import Progress
-from seqdis.nn.sequence_vae import Features, SequenceVAE, build_body, join
+from seqdis.nn.sequence_vae import Features, SequenceVAE, SeriesBody, build_body, join
 from seqdis.sequences import Batch, DataSpec
 from seqdis.training.settings import Training
 
@@ -210,6 +210,10 @@ class DBSENetwork(SequenceVAE):
 
     def encode(self, batch: Batch) -> Posterior:
         """Posterior with zeros in the anchor's slot: the same input always gives the same codes."""
+        if isinstance(self.body, SeriesBody):
+            windows = self.body.windows(batch)
+            coded = self.body.posterior(windows, self._anchor_index(windows), self.settings.subtract)
+            return Posterior(*coded, windows.lengths)
         features = self.body.features(batch)
         index = self._anchor_index(features)
         static, rest = self._split(features, index)
@@ -224,8 +228,9 @@ class DBSENetwork(SequenceVAE):
         reached = features.values.shape[1]
         index = self._anchor_index(features, generator)
         if settings.loss == "reference" and self.spec.kind == "series":
-            features = self._with_padded_windows(features)
-        posterior = self._posterior(features, index, generator)
+            posterior = self._padded_posterior(features, index, generator)
+        else:
+            posterior = self._posterior(features, index, generator)
         codes = posterior.sample(generator)
         noise = generator if settings.decoder_noise else None
         valid = None if codes.lengths is None else codes.valid()[:, :reached]
@@ -311,14 +316,24 @@ class DBSENetwork(SequenceVAE):
             fill = torch.randn(shape, generator=generator, device=values.device, dtype=values.dtype)
         return fill.expand(batch, self.settings.copies, *steps, width)
 
-    def _with_padded_windows(self, features: Features) -> Features:
-        """All windows of the longest sequence, as the released code counts them in the dynamic KL."""
-        batch, reached, steps, _ = features.values.shape
-        readable = features.readable
+    def _padded_posterior(self, features: Features, index: Tensor, generator: torch.Generator | None) -> Posterior:
+        """Over all windows of the longest sequence, as the released code counts them in the dynamic KL.
+
+        Windows of padding are all alike: one more than the batch reaches is coded, and repeated.
+        """
+        values, readable = features.values, features.readable
         if readable is None:
-            readable = torch.ones(batch, reached, steps, dtype=torch.bool, device=features.values.device)
-        more = max(0, self.elements - reached)
-        return Features(pad(features.values, (0, 0, 0, 0, 0, more)), pad(readable, (0, 0, 0, more)))
+            readable = values.new_ones(values.shape[:-1], dtype=torch.bool)
+        padding = max(0, self.elements - values.shape[1])
+        one = min(1, padding)
+        padded = Features(pad(values, (0, 0, 0, 0, 0, one)), pad(readable, (0, 0, 0, one)))
+        posterior = self._posterior(padded, index, generator)
+        return replace(posterior, dynamic=posterior.dynamic.map(lambda code: _repeat_last(code, padding - one)))
+
+
+def _repeat_last(code: Tensor, times: int) -> Tensor:
+    """(batch, windows, dim) with the last window ``times`` more."""
+    return torch.cat([code, code[:, -1:].expand(-1, times, -1)], dim=1)
 
 
 def _rows(index: Tensor) -> Tensor:

@@ -21,25 +21,35 @@ def series_errors(
     """
     time, copies = batch.x.shape[1], observation.mean.shape[0] // len(batch)
     assert observation.scale is not None
-    nll = gaussian_nll(batch.x.repeat(copies, 1, 1), observation.mean[:, :time], observation.scale[:, :time])
+    x = batch.x if copies == 1 else batch.x.repeat(copies, 1, 1)
+    nll = gaussian_nll(x, observation.mean[:, :time], observation.scale[:, :time])
     index = index.repeat(copies)
     observed = torch.ones_like(batch.x, dtype=torch.bool) if batch.mask is None else batch.mask
     if batch.lengths is not None:
         observed = observed & batch.valid_steps().unsqueeze(-1)
-    observed = observed.repeat(copies, 1, 1)
+    counts = observed.sum(-1, dtype=torch.float32).repeat(copies, 1)
+    spent = torch.where(observed.repeat(copies, 1, 1), nll, 0.0).sum(-1)
     if loss == "reference":
-        return torch.where(observed, nll, 0.0).sum((1, 2)), nll[
-            torch.arange(len(index), device=index.device), index * window
-        ].sum(-1)
+        return spent.sum(1), nll[torch.arange(len(index), device=index.device), index * window].sum(-1)
     in_anchor = (torch.arange(time, device=index.device) // window) == index[:, None]
     valid = batch.valid_steps().repeat(copies, 1)
 
     def part(steps: Tensor) -> Tensor:
-        seen = observed & steps.unsqueeze(-1)
-        mean = torch.where(seen, nll, 0.0).sum((1, 2)) / seen.sum((1, 2)).clamp(min=1)
+        mean = (spent * steps).sum(1) / (counts * steps).sum(1).clamp(min=1)
         return mean * (steps & valid).sum(1) * batch.x.shape[-1]
 
     return part(~in_anchor), part(in_anchor)
+
+
+def series_error(observation: Observation, batch: Batch) -> Tensor:
+    """Negative log-likelihood summed over the values of each sequence, missing ones at the mean of those observed."""
+    time = batch.x.shape[1]
+    assert observation.scale is not None
+    nll = gaussian_nll(batch.x, observation.mean[:, :time], observation.scale[:, :time])
+    valid = batch.valid_steps()
+    seen = valid.unsqueeze(-1).expand_as(nll) if batch.mask is None else batch.mask & valid.unsqueeze(-1)
+    mean = torch.where(seen, nll, 0.0).sum((1, 2)) / seen.sum((1, 2)).clamp(min=1)
+    return mean * valid.sum(1) * batch.x.shape[-1]
 
 
 def frame_errors(observation: Observation, batch: Batch, index: Tensor, anchor_twice: bool) -> tuple[Tensor, Tensor]:

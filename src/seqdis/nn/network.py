@@ -42,6 +42,14 @@ class Network(nn.Module):
     spec: DataSpec
     stride: int = 1
     objectives: tuple[str, ...] = ("model",)
+    closed_form: bool = False
+    """Whether `prepare` has something to fit before the first step."""
+
+    def prepare(self, everything: Batch, generator: torch.Generator) -> None:
+        """Fit what has a closed form to all training sequences at once; called before the first step.
+
+        What it sets must be buffers, so that it is saved, and resumed, with the weights.
+        """
 
     def forward(self, batch: Batch, progress: Progress) -> LossTerms:
         """The training loss, averaged over the sequences of the batch."""

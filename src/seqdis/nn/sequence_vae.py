@@ -124,8 +124,8 @@ class SeriesBody(nn.Module):
         self.dynamic_head = WindowDynamicHead(width, dynamic_dim)
         self.decoder = WindowDecoder(static_dim + dynamic_dim, features, window, width, scale_floor)
 
-    def features(self, batch: Batch) -> Features:
-        """Encode every step and fold steps into windows; the last window is filled up with zeros."""
+    def windows(self, batch: Batch) -> Features:
+        """Observations folded into windows, not encoded yet; the last window is filled up with zeros."""
         time = batch.x.shape[1]
         missing = -time % self.stride
         x = pad(batch.x, (0, 0, 0, missing)) if missing else batch.x
@@ -133,8 +133,42 @@ class SeriesBody(nn.Module):
         if batch.mask is not None or batch.lengths is not None or missing:
             steps = batch.valid_steps() if batch.mask is None else informative_steps(batch.mask)
             readable = pad(steps, (0, missing)).unflatten(1, (-1, self.stride))
-        values = self.encoder(x).unflatten(1, (-1, self.stride))
-        return Features(values, readable, elements_of(batch.lengths, self.stride))
+        return Features(x.unflatten(1, (-1, self.stride)), readable, elements_of(batch.lengths, self.stride))
+
+    def features(self, batch: Batch) -> Features:
+        """Encode every step, folded into windows."""
+        windows = self.windows(batch)
+        return replace(windows, values=self.encoder(windows.values))
+
+    def posterior(self, windows: Features, index: Int[Tensor, " batch"], subtract: bool) -> tuple[Gaussian, Gaussian]:
+        """Both posteriors with zeros in the anchor's window, from what `windows` returned.
+
+        Only anchors and readable steps are encoded. A window that shows nothing is zeros, hence
+        like any other such: one code stands for them all.
+        """
+        (batch, count, length), device = windows.values.shape[:3], index.device
+        rows = torch.arange(batch, device=device)
+        readable = windows.values.new_ones((batch, count, length), dtype=torch.bool)
+        if windows.readable is not None:
+            readable &= windows.readable
+        readable[rows, index] = False
+        # All steps to encode in one go: the anchors', one that becomes the blank, those to be read.
+        anchors = ((rows * count + index)[:, None] * length + torch.arange(length, device=device)).flatten()
+        seen = readable.flatten().nonzero().squeeze(1)
+        steps = torch.cat([anchors, anchors[:1], seen])
+        values = self.encoder(windows.values.flatten(0, 2).index_select(0, steps))
+        anchor, values = values[: batch * length], values[batch * length :]
+        if subtract:
+            values[1:] -= anchor.index_select(0, seen // (count * length) * length + seen % length)
+        values[0] = 0.0
+        # Counting what is shown numbers it from 1; 0 is the blank step, then the blank window.
+        shown = readable.any(-1).flatten()
+        kept = pad(readable.flatten(0, 1)[shown], (0, 0, 1, 0)).flatten()
+        source = kept.cumsum(0) * kept
+        dynamic = self.dynamic_head(values.index_select(0, source).unflatten(0, (1, -1, length)))
+        place = shown.cumsum(0) * shown
+        static = self.static(anchor.unflatten(0, (batch, length)))
+        return static, dynamic.map(lambda code: code[0].index_select(0, place).unflatten(0, (batch, count)))
 
     def static(self, element: Float[Tensor, "batch steps width"]) -> Gaussian:
         """Static posterior from the features of one window."""

@@ -1,9 +1,27 @@
 """SHELF: published evaluations. One file is one entry; add its import line here."""
 
-from seqdis.protocols._base import LabelProtocol, Protocol
+from seqdis.protocols._base import Protocol
+from seqdis.protocols._label import LabelProtocol
+from seqdis.protocols._regression import WindowRegression
+from seqdis.protocols.calendar_month import CalendarMonth
+from seqdis.protocols.daily_rain import DailyRain
 from seqdis.protocols.icu_unit import ICUUnit
+from seqdis.protocols.imputation import Imputation
 from seqdis.protocols.latent_leakage import LatentLeakage
 from seqdis.protocols.mortality import Mortality
+from seqdis.protocols.oil_temperature import OilTemperature
 from seqdis.protocols.swap_fidelity import SwapFidelity
 
-__all__ = ["ICUUnit", "LabelProtocol", "LatentLeakage", "Mortality", "Protocol", "SwapFidelity"]
+__all__ = [
+    "CalendarMonth",
+    "DailyRain",
+    "ICUUnit",
+    "Imputation",
+    "LabelProtocol",
+    "LatentLeakage",
+    "Mortality",
+    "OilTemperature",
+    "Protocol",
+    "SwapFidelity",
+    "WindowRegression",
+]

@@ -1,4 +1,4 @@
-"""`Protocol`: a published evaluation as settings; `LabelProtocol`: the kind that reads one label from codes."""
+"""`Protocol`: a published evaluation as settings."""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ import msgspec
 import numpy as np
 
 from seqdis.errors import SettingsError
-from seqdis.evaluation.controls import control_codes, label_controls
-from seqdis.evaluation.metrics import Metric, bootstrap
-from seqdis.evaluation.parts import Model, dataset_name, parts_of, with_label
-from seqdis.evaluation.probe import Codes, LinearProbe, Probe, Read
+from seqdis.evaluation.parts import Model, dataset_name, parts_of
 from seqdis.evaluation.published import published
 from seqdis.evaluation.report import Report, Role, Score, provenance
 from seqdis.hyperparameters import Settings, hyper, hyperparameters, signature, to_dict, validate
@@ -67,7 +64,7 @@ class Protocol(Settings, ABC):
 
     seed: int = hyper(default=0, at_least=0)
 
-    def run(self, model: Model, data: Any) -> Report:
+    def run(self, model: Model, data: Any, *, controls: bool = True) -> Report:
         """Evaluate a fitted model.
 
         Parameters
@@ -75,6 +72,9 @@ class Protocol(Settings, ABC):
         model : Disentangler
             Or anything that answers the same calls; see `seqdis.evaluation.parts.Model`.
         data : SequenceDataset, mapping from part name to Sequences, or Sequences
+        controls : bool
+            False: the model's own rows only. Controls do not change from one training run to the
+            next on the same data (but for the untrained encoder), and most of the time goes there.
 
         Returns
         -------
@@ -89,11 +89,12 @@ class Protocol(Settings, ABC):
         validate(self)
         parts = parts_of(data, self.needs, self.welcome)
         dataset = dataset_name(data, parts)
-        rows, notes = self._measure(model, parts, data)
+        rows, notes = self._measure(model, parts, data, controls)
+        printed = self._printed(dataset, parts) if controls else []
         seed = getattr(getattr(model, "training", None), "seed", None)
         scores = [
             replace(row, dataset=dataset, protocol=self.name, seed=seed if row.role == "model" else None)
-            for row in (*rows, *self._printed(dataset, parts))
+            for row in (*rows, *printed)
         ]
         about = {"model": _about(model), self.name: notes}
         fingerprints = {name: part.fingerprint() for name, part in parts.items()}
@@ -102,8 +103,10 @@ class Protocol(Settings, ABC):
         )
 
     @abstractmethod
-    def _measure(self, model: Model, parts: Mapping[str, Sequences], data: Any) -> tuple[list[Score], dict[str, Any]]:
-        """Rows of model and controls, data set and protocol still empty, and notes for the provenance."""
+    def _measure(
+        self, model: Model, parts: Mapping[str, Sequences], data: Any, controls: bool
+    ) -> tuple[list[Score], dict[str, Any]]:
+        """Rows of the model and, if wanted, of its controls; data set and protocol still empty. Notes beside."""
 
     def _places(self, parts: Mapping[str, Sequences]) -> tuple[Printed, ...]:
         """``published``, with factor names filled in where they depend on the data."""
@@ -125,114 +128,6 @@ class Protocol(Settings, ABC):
                 # Papers reprint one another's rows: the first place stands for all that agree.
                 rows.setdefault((row.method, place.metric, place.factor, row.value), moved)
         return list(rows.values())
-
-
-@hyperparameters
-class LabelProtocol(Protocol):
-    """Reads one class label from frozen codes, in the published and in the corrected form.
-
-    Parameters
-    ----------
-    forms : tuple of "published" and "corrected"
-        *published*: the paper's head on posterior means, repeated with several seeds.
-        *corrected*: logistic regression, strength chosen on valid, separately on each code.
-    repeats : int
-        Seeds of the published head.
-    epochs : int
-        Epochs of the published head.
-    resamples : int
-        Resamples of the test part for the spread of corrected scores; 0: none.
-    """
-
-    label: ClassVar[str]
-    reads: ClassVar[tuple[Read, ...]]
-    head_read: ClassVar[Read]
-    metrics: ClassVar[Mapping[str, Metric]]
-
-    forms: tuple[Form, ...] = hyper(default=BOTH)
-    repeats: int = hyper(default=3, at_least=1)
-    epochs: int = hyper(default=41, at_least=1)
-    resamples: int = hyper(default=200, at_least=0)
-
-    @abstractmethod
-    def _head(self, seed: int) -> Probe:
-        """The published head."""
-
-    def _measure(self, model: Model, parts: Mapping[str, Sequences], data: Any) -> tuple[list[Score], dict[str, Any]]:
-        check_forms(self, self.forms)
-        kept = {name: with_label(part, self.label) for name, part in parts.items()}
-        labels = {name: part.labels[self.label] for name, part in kept.items()}
-        own = {name: model.encode(part) for name, part in kept.items()}
-        factors = {type(model).__name__: own, **control_codes(model, kept, own, self.seed)}
-        coders = {
-            name: {part: Codes.of(code, kept[part]) for part, code in codes.items()} for name, codes in factors.items()
-        }
-        fixed = label_controls(kept, self.label, self.seed)
-        rows: list[Score] = []
-        if "published" in self.forms:
-            rows += self._published_rows(coders, fixed, labels)
-        if "corrected" in self.forms:
-            rows += self._corrected_rows(coders, fixed, labels)
-        return rows, _counts(parts, labels)
-
-    def _published_rows(
-        self, coders: Mapping[str, Mapping[str, Codes]], fixed: Mapping[str, Array], labels: Mapping[str, Array]
-    ) -> list[Score]:
-        rows = []
-        for method, codes in coders.items():
-            heads = [self._read(self._head(self.seed + k), codes, labels) for k in range(self.repeats)]
-            for name, metric in self.metrics.items():
-                values = np.array([metric(labels["test"], head) for head in heads])
-                rows.append(self._row(method, name, self.head_read, "published", values.mean(), values, "head seeds"))
-        for method, probabilities in fixed.items():
-            for name, metric in self.metrics.items():
-                value = metric(labels["test"], probabilities)
-                rows.append(self._row(method, name, self.head_read, "published", value))
-        return _with_roles(rows, next(iter(coders)))
-
-    def _corrected_rows(
-        self, coders: Mapping[str, Mapping[str, Codes]], fixed: Mapping[str, Array], labels: Mapping[str, Array]
-    ) -> list[Score]:
-        spreads = {method: self._resampled(labels["test"], probabilities) for method, probabilities in fixed.items()}
-        rows = []
-        for read in self.reads:
-            outputs = {name: self._read(LinearProbe(read=read), codes, labels) for name, codes in coders.items()}
-            for method, probabilities in {**outputs, **fixed}.items():
-                draws = spreads.get(method) or self._resampled(labels["test"], probabilities)
-                for name, metric in self.metrics.items():
-                    value = metric(labels["test"], probabilities)
-                    rows.append(self._row(method, name, read, "corrected", value, draws[name], "test resamples"))
-        return _with_roles(rows, next(iter(coders)))
-
-    def _read(self, probe: Probe, codes: Mapping[str, Codes], labels: Mapping[str, Array]) -> Array:
-        probe.fit(codes["train"], labels["train"], codes["valid"], labels["valid"])
-        return probe.predict_proba(codes["test"])
-
-    def _resampled(self, labels: Array, probabilities: Array) -> dict[str, Array]:
-        return {
-            name: bootstrap(
-                lambda rows, metric=metric: metric(labels[rows], probabilities[rows]),  # type: ignore[misc]
-                len(labels),
-                resamples=self.resamples,
-                seed=self.seed,
-                present=labels,
-            )
-            for name, metric in self.metrics.items()
-        }
-
-    def _row(
-        self, method: str, metric: str, read: Read, form: Form, value: float, draws: Array | None = None, over: str = ""
-    ) -> Score:
-        return score_row(
-            method=method,
-            metric=metric,
-            factor=f"{self.label} from {read}",
-            form=form,
-            better="higher",
-            value=value,
-            draws=draws,
-            over=over,
-        )
 
 
 def score_row(
@@ -265,22 +160,15 @@ def score_row(
     )
 
 
+def with_roles(rows: list[Score], model: str) -> list[Score]:
+    """The same rows, those of ``model`` marked as the model's."""
+    return [replace(row, role="model") if row.method == model else row for row in rows]
+
+
 def check_forms(protocol: Protocol, forms: tuple[Form, ...]) -> None:
     """Refuse an empty choice of forms."""
     if not forms:
         raise SettingsError(f"{type(protocol).__name__}.forms = (): expected 'published', 'corrected' or both.")
-
-
-def _with_roles(rows: list[Score], model: str) -> list[Score]:
-    return [replace(row, role="model") if row.method == model else row for row in rows]
-
-
-def _counts(parts: Mapping[str, Sequences], labels: Mapping[str, Array]) -> dict[str, Any]:
-    return {
-        "sequences": {name: len(values) for name, values in labels.items()},
-        "dropped, label unknown": {name: len(part) - len(labels[name]) for name, part in parts.items()},
-        "per class": {name: np.bincount(values).tolist() for name, values in labels.items()},
-    }
 
 
 def _about(model: Model) -> dict[str, Any]:

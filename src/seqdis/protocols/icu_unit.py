@@ -1,4 +1,4 @@
-"""Kind of intensive-care unit on PhysioNet, read from the static code."""
+"""Kind of intensive-care unit on PhysioNet, read from frozen codes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import ClassVar
 from seqdis.evaluation.metrics import Metric, accuracy
 from seqdis.evaluation.probe import Probe, Read, StaticHead
 from seqdis.hyperparameters import hyperparameters
-from seqdis.protocols._base import LabelProtocol, Printed
+from seqdis.protocols._base import Printed
+from seqdis.protocols._label import LabelProtocol
 
 
 @hyperparameters
 class ICUUnit(LabelProtocol):
-    """Accuracy of the kind of intensive-care unit (four classes), read from the static code.
+    """Accuracy of the kind of intensive-care unit (four classes); the paper reads the static code.
 
     Needs the parts train, valid and test with the label "icu_unit" (-1: unknown, dropped).
 
@@ -39,7 +40,6 @@ class ICUUnit(LabelProtocol):
         Printed(key="ICU_unit_acc_percent", metric="accuracy", factor="icu_unit from static", unit=0.01),
     )
     label: ClassVar[str] = "icu_unit"
-    reads: ClassVar[tuple[Read, ...]] = ("static",)
     head_read: ClassVar[Read] = "static"
     metrics: ClassVar[Mapping[str, Metric]] = {"accuracy": accuracy}
 

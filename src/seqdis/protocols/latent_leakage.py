@@ -113,13 +113,17 @@ class LatentLeakage(Protocol):
     max_rows: int = hyper(default=3000, at_least=10)
     resamples: int = hyper(default=200, at_least=0)
 
-    def _measure(self, model: Model, parts: Mapping[str, Sequences], data: Any) -> tuple[list[Score], dict[str, Any]]:
+    def _measure(
+        self, model: Model, parts: Mapping[str, Sequences], data: Any, controls: bool
+    ) -> tuple[list[Score], dict[str, Any]]:
         check_forms(self, self.forms)
         if not self.classifiers:
             raise SettingsError("LatentLeakage.classifiers = (): expected 'SVC', 'RandomForest', 'KNN' or several.")
         names = self._factors(parts)
         own = {name: Codes.of(model.encode(part), part).factors for name, part in parts.items()}
-        coders = {type(model).__name__: own, MAJORITY: own, **control_codes(model, parts, own, self.seed)}
+        coders = {type(model).__name__: own}
+        if controls:
+            coders |= {MAJORITY: own, **control_codes(model, parts, own, self.seed)}
         notes: dict[str, Any] = {"factors": dict(names)}
         rows: list[Score] = []
         for form in self.forms:

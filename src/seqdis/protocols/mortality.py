@@ -8,7 +8,8 @@ from typing import ClassVar
 from seqdis.evaluation.metrics import Metric, auroc, average_precision
 from seqdis.evaluation.probe import Probe, Read, RecurrentHead
 from seqdis.hyperparameters import hyperparameters
-from seqdis.protocols._base import LabelProtocol, Printed
+from seqdis.protocols._base import Printed
+from seqdis.protocols._label import LabelProtocol
 
 
 @hyperparameters
@@ -45,7 +46,6 @@ class Mortality(LabelProtocol):
         Printed(key="mortality_AUPRC", metric="AUPRC", factor="mortality from static + dynamic"),
     )
     label: ClassVar[str] = "mortality"
-    reads: ClassVar[tuple[Read, ...]] = ("static + dynamic", "static", "dynamic")
     head_read: ClassVar[Read] = "static + dynamic"
     metrics: ClassVar[Mapping[str, Metric]] = {"AUROC": auroc, "AUPRC": average_precision}
 

@@ -16,6 +16,8 @@ from seqdis.hyperparameters import hyper, hyperparameters
 from seqdis.protocols._base import Protocol, score_row
 from seqdis.sequences import Array, DataSpec, Sequences
 
+AVERAGE, UNTRAINED = "average frame", "untrained network"
+
 
 @hyperparameters
 class SwapFidelity(Protocol):
@@ -51,7 +53,9 @@ class SwapFidelity(Protocol):
 
     n_pairs: int = hyper(default=256, at_least=2)
 
-    def _measure(self, model: Model, parts: Mapping[str, Sequences], data: Any) -> tuple[list[Score], dict[str, Any]]:
+    def _measure(
+        self, model: Model, parts: Mapping[str, Sequences], data: Any, controls: bool
+    ) -> tuple[list[Score], dict[str, Any]]:
         if not callable(getattr(data, "hybrid", None)):
             raise CapabilityError(
                 f"swap-fidelity needs data that can render true hybrids; {type(data).__name__} has no method "
@@ -62,22 +66,12 @@ class SwapFidelity(Protocol):
         spec = test.spec if test.spec.kind == "image" else model.spec_
         statics, dynamics = self._pairs(len(test))
         a, b = test[statics], test[dynamics]
-        untrained = model.untrained()
-        frame = _average_frame(parts["train"], spec)
-        donors = {"static": _filled(a, frame, spec), "dynamic": _filled(b, frame, spec)}
-        average = np.broadcast_to(frame, donors["dynamic"].shape)
-        swaps = {
-            type(model).__name__: _produced(model.swap(a, b), spec),
-            "copy of the static donor": donors["static"],
-            "copy of the dynamic donor": donors["dynamic"],
-            "average frame": average,
-            "untrained network": _produced(untrained.swap(a, b), spec),
-        }
-        copies = {
-            type(model).__name__: _produced(model.reconstruct(b), spec),
-            "average frame": average,
-            "untrained network": _produced(untrained.reconstruct(b), spec),
-        }
+        swaps = {type(model).__name__: _produced(model.swap(a, b), spec)}
+        copies = {type(model).__name__: _produced(model.reconstruct(b), spec)}
+        if controls:
+            donors, untrained = _unchanged(parts["train"], a, b, spec), model.untrained()
+            swaps |= {**donors, UNTRAINED: _produced(untrained.swap(a, b), spec)}
+            copies |= {AVERAGE: donors[AVERAGE], UNTRAINED: _produced(untrained.reconstruct(b), spec)}
         steps = replace(b, mask=None).observed()  # the hybrid is known where values are missing, too
         rows = _rows("swap_mse", swaps, normalised(data.hybrid(a, b), spec), steps)
         rows += _rows("reconstruction_mse", copies, normalised(b.x, spec), b.observed())
@@ -114,6 +108,17 @@ def _rows(metric: str, produced: Mapping[str, Array], truth: Array, valid: Array
 def _produced(values: Array, spec: DataSpec) -> Array:
     """Decoded values as networks see them; decoded images already are in [0, 1]."""
     return values if spec.kind == "image" else normalised(values, spec)
+
+
+def _unchanged(train: Sequences, a: Sequences, b: Sequences, spec: DataSpec) -> dict[str, Array]:
+    """What needs no model: either donor as it is, and the average training frame."""
+    frame = _average_frame(train, spec)
+    donors = [_filled(part, frame, spec) for part in (a, b)]
+    return {
+        "copy of the static donor": donors[0],
+        "copy of the dynamic donor": donors[1],
+        AVERAGE: np.broadcast_to(frame, donors[1].shape),
+    }
 
 
 def _average_frame(train: Sequences, spec: DataSpec) -> Array:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from seqdis.errors import DataError
 from seqdis.evaluation.report import Report
 from seqdis.factors import Factors
+from seqdis.report.embedding import class_colors, per_sequence, positions
 from seqdis.report.grids import reconstructions, sample_grid, swap_grid
 from seqdis.report.layout import Row, Table, tables
 from seqdis.report.picture import (
@@ -88,12 +89,14 @@ def tsne(
     if len(rows) > MOST_POINTS:
         rows = np.sort(np.random.default_rng(seed).choice(rows, MOST_POINTS, replace=False))
     codes = {"static code": factors.static, "dynamic code (mean)": factors.dynamic_mean()}
-    maps = {name: _map(code.detach().cpu().double().numpy()[rows], perplexity, seed) for name, code in codes.items()}
+    maps = {
+        name: positions(code.detach().cpu().double().numpy()[rows], perplexity, seed) for name, code in codes.items()
+    }
     across = min(len(known), _FACTORS_ACROSS)
     figure, axes = grid_of_axes(2 * math.ceil(len(known) / across), across, 2.45, 2.3)
     for i, factor in enumerate(known):
         top, column = 2 * (i // across), i % across
-        values = _per_sequence(np.asarray(labels[factor.name])[rows], factor)
+        values = per_sequence(np.asarray(labels[factor.name])[rows], factor)
         title(axes[top, column], f"{factor.name} ({factor.kind})")
         for ax, (name, points) in zip(axes[top : top + 2, column], maps.items(), strict=True):
             shown = _scatter(ax, points, values, factor)
@@ -175,38 +178,6 @@ def score_bars(report: Report) -> Picture:
     return as_png(figure, "score_bars", caption)
 
 
-def _map(code: Array, perplexity: float, seed: int) -> Array:
-    """(n, 2) positions; all in one place where the code is the same for all sequences."""
-    from sklearn.manifold import TSNE
-
-    spread = code.std(0)
-    scale = spread.max()
-    if not np.isfinite(scale):
-        raise DataError("the codes hold NaN or infinity; the model has diverged.")
-    if scale < 1e-12:
-        return np.zeros((len(code), 2))
-    # One common factor: dimensions that the model switched off must stay small.
-    code = (code - code.mean(0)) / scale
-    if code.shape[1] == 1:
-        code = np.concatenate([code, np.zeros_like(code)], axis=1)
-    points = TSNE(init="pca", perplexity=min(perplexity, len(code) / 3), random_state=seed).fit_transform(code)
-    return np.asarray(points)
-
-
-def _per_sequence(labels: Array, factor: FactorSpec) -> Array:
-    """One value per sequence, NaN where unknown."""
-    if not factor.classes:
-        values = labels.astype(np.float64)
-        if values.ndim == 1:
-            return values
-        known = np.isfinite(values)
-        return np.where(known.any(1), np.where(known, values, 0.0).sum(1) / np.maximum(known.sum(1), 1), np.nan)
-    if labels.ndim == 1:
-        return np.where(labels < 0, np.nan, labels)
-    counts = np.stack([(labels == k).sum(1) for k in range(len(factor.classes))], axis=1)
-    return np.where(counts.any(1), counts.argmax(1), np.nan)
-
-
 def _scatter(ax: Any, points: Array, values: Array, factor: FactorSpec) -> Any:
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
@@ -221,7 +192,7 @@ def _scatter(ax: Any, points: Array, values: Array, factor: FactorSpec) -> Any:
     points, values = points[~unknown], values[~unknown]
     if not factor.classes:
         return ax.scatter(*points.T, c=values, cmap="viridis", **look)
-    colors = _class_colors(len(factor.classes))[values.astype(int)]
+    colors = class_colors(len(factor.classes))[values.astype(int)]
     # One call in random order: class after class, the last would hide the others.
     order = np.random.default_rng(0).permutation(len(points))
     return ax.scatter(*points[order].T, c=colors[order], **look)
@@ -239,7 +210,7 @@ def _key(figure: Any, ax: Any, shown: Any, factor: FactorSpec) -> None:
     if len(factor.classes) > _MOST_NAMES:
         ax.set_xlabel(f"{len(factor.classes)} classes", fontsize=7.5, color=MUTED)
         return
-    for color, name in zip(_class_colors(len(factor.classes)), factor.classes, strict=True):
+    for color, name in zip(class_colors(len(factor.classes)), factor.classes, strict=True):
         ax.scatter([], [], s=18, color=color, linewidths=0, label=literal(name))
     columns = 2 if len(factor.classes) == 4 or max(map(len, factor.classes)) > 9 else 3
     look = {"fontsize": 7, "frameon": False, "handletextpad": 0.1, "columnspacing": 0.8, "labelcolor": INK}
@@ -250,14 +221,6 @@ def _few_ticks() -> Any:
     from matplotlib.ticker import MaxNLocator
 
     return MaxNLocator(4, steps=[1, 2, 5, 10])
-
-
-def _class_colors(count: int) -> Array:
-    from matplotlib import colormaps
-
-    if count <= 20:
-        return colormaps["tab10" if count <= 10 else "tab20"](np.arange(count))[:, :3]
-    return colormaps["turbo"](np.linspace(0.03, 0.97, count))[:, :3]
 
 
 def _spans_decades(ax: Any) -> bool:

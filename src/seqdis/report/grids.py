@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqdis.errors import DataError
-from seqdis.report import curves
+from seqdis.report import curves, series_figures
 from seqdis.report.picture import MUTED, Picture
 from seqdis.report.sheet import GAP, Painter, Pixels, Sheet, beside, strip
 from seqdis.sequences import Sequences
@@ -135,11 +135,12 @@ def reconstructions(model: Interventions, sequences: Sequences, frames: int = 8)
 
     Returns
     -------
-    tuple of one Picture
+    tuple of Picture
+        One; of long series a second one shows a short stretch.
     """
     rebuilt = np.asarray(model.reconstruct(sequences))
     if sequences.spec.kind == "series":
-        return (curves.reconstructions(sequences, rebuilt),)
+        return series_figures.reconstruction_pictures(sequences, rebuilt)
     paint = Painter.of(sequences.spec, sequences.x)
     originals, copies = _given(paint, sequences), _made(paint, rebuilt, sequences)
     sheet = Sheet()

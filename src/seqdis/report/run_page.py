@@ -12,6 +12,7 @@ from seqdis.report.figures import score_bars, tsne
 from seqdis.report.grids import reconstructions, sample_grid, swap_grid
 from seqdis.report.page import write_page
 from seqdis.report.picture import Picture
+from seqdis.report.series_figures import season_map
 from seqdis.sequences import Sequences
 
 TSNE_POINTS = 400
@@ -46,7 +47,7 @@ def write_run_page(path: Path, *, model: Any, data: Any, report: Report, command
 
 
 def pictures(model: Any, part: Sequences, truth: Any, report: Report, seed: int) -> list[Picture]:
-    """Swap grid, samples with either code kept, t-SNE, reconstructions and score bars."""
+    """Swap grid, samples with either code kept, t-SNE (and by season and rain), reconstructions, score bars."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(part))
     count = min(4, len(part) // 2) or 1
@@ -58,5 +59,8 @@ def pictures(model: Any, part: Sequences, truth: Any, report: Report, seed: int)
     drawn += sample_grid(model, few, "dynamic", seed=seed)
     some = part[np.sort(order[:TSNE_POINTS])]
     if some.labels and len(some) >= 8:
-        drawn.append(tsne(model.encode(some), some.labels, some.spec, seed=seed))
+        codes = model.encode(some)
+        drawn.append(tsne(codes, some.labels, some.spec, seed=seed))
+        if {"season", "rain"} <= set(some.labels):
+            drawn.append(season_map(codes, some.labels, some.spec, seed=seed))
     return drawn + list(reconstructions(model, few))

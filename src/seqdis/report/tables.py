@@ -28,7 +28,7 @@ def markdown(report: Report) -> str:
     if not len(report):
         return f"{NOTHING}\n"
     blocks = [_markdown_table(table) for table in tables(report)]
-    return "\n\n".join([*blocks, _markdown(LEGEND)]) + "\n"
+    return "\n\n".join([*blocks, escaped(LEGEND)]) + "\n"
 
 
 def latex(report: Report) -> str:
@@ -97,13 +97,13 @@ def _join(stub: Sequence[list[str]], columns: Sequence[list[str]]) -> list[str]:
 
 def _markdown_table(table: Table) -> str:
     heads = ["method", "", *(f"{c.label} {c.arrow}".strip() for c in table.columns)]
-    lines = [f"### {_markdown(table.title)}", "", _markdown_row(map(_markdown, heads))]
-    lines.append(_markdown_row(["---", "---", *["---:"] * len(table.columns)]))
+    lines = [f"### {escaped(table.title)}", "", markdown_row(map(escaped, heads))]
+    lines.append(markdown_row(["---", "---", *["---:"] * len(table.columns)]))
     for row in table.rows:
         bold = "**" if row.role == "model" else ""
-        names = [f"{bold}{_markdown(name)}{bold}" for name in (row.method, row.kind)]
-        lines.append(_markdown_row([*names, *(_markdown_cell(cell, bold) for cell in row.cells)]))
-    notes = [f"- {_markdown(note)}" for note in table.notes]
+        names = [f"{bold}{escaped(name)}{bold}" for name in (row.method, row.kind)]
+        lines.append(markdown_row([*names, *(_markdown_cell(cell, bold) for cell in row.cells)]))
+    notes = [f"- {escaped(note)}" for note in table.notes]
     return "\n".join([*lines, *(["", *notes] if notes else [])])
 
 
@@ -113,11 +113,12 @@ def _markdown_cell(cell: Cell | None, bold: str) -> str:
     return f"{bold}{cell}{bold}" + (f"<sup>{cell.mark}</sup>" if cell.mark else "")
 
 
-def _markdown_row(entries: Iterable[str]) -> str:
+def markdown_row(entries: Iterable[str]) -> str:
+    """One row of a Markdown table; entries are escaped already."""
     return f"| {' | '.join(entries)} |"
 
 
-def _markdown(words: str) -> str:
+def escaped(words: str) -> str:
     """Escape what Markdown or HTML would read as markup; line breaks would end a row."""
     return re.sub(r"([\\`*_\[\]<>|#~&])", r"\\\1", " ".join(words.split()))
 

@@ -45,7 +45,7 @@ def check_method(method: Disentangler, *, modalities: tuple[Kind, ...] | None = 
         With small sizes and few epochs: it is fitted some fifteen times per modality, on ten
         sequences of nine steps (three features, bins or channels; frames of 8x8 pixels).
     modalities
-        Kinds of data that the method is for; None: all.
+        Kinds of data to try it on; None: all that the method is for.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def check_method(method: Disentangler, *, modalities: tuple[Kind, ...] | None = 
     >>> small = DBSE(static_dim=3, dynamic_dim=2, feature_dim=8, hidden_dim=8, training=Training(max_epochs=2))
     >>> check_method(small, modalities=("series",))
     """
-    for kind in modalities or MODALITIES:
+    for kind in modalities or method.kinds:
         case = Case(method, kind)
         for contract in CONTRACTS:
             try:

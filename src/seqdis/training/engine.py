@@ -91,8 +91,8 @@ class Store:
         mask = sequences.observed()[:, :reached] if partial else None
         x = sequences.x[:, :reached]
         if not self.image:
-            x = x - np.asarray(spec.center, dtype=np.float32)
-            x /= np.asarray(spec.scale, dtype=np.float32)
+            x = x - _every_step(spec.center, x)
+            x /= _every_step(spec.scale, x)
             if mask is not None:
                 x *= mask if spec.kind == "series" else mask[..., None]  # finite: Sequences refuse NaN
         # Images are brought to [0, 1] by how they are stored, whatever the model was fitted on.
@@ -131,6 +131,11 @@ class Store:
     def _cut(self, values: Tensor, rows: Tensor, time: int) -> Tensor:
         picked = values[:, :time].index_select(0, rows.to(values.device))
         return picked.to(self.device, non_blocking=True)
+
+
+def _every_step(values: tuple[float, ...], x: Array) -> Array:
+    """One float32 per step and feature: NumPy adds few long rows much faster than many short ones."""
+    return np.ascontiguousarray(np.broadcast_to(np.asarray(values, dtype=np.float32), x.shape[1:]))
 
 
 def _room(device: torch.device) -> float:

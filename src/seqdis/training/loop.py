@@ -47,6 +47,8 @@ def train(
     valid_store = None if valid is None else Store(valid, network.spec, engine.device)
     optimisers = engine.setup(network, settings)
     history: History = [] if folder is None else folder.resume(network, optimisers, engine.device)
+    if network.closed_form and not history:
+        network.prepare(store.take(torch.arange(len(store))), engine.generator(settings.seed))
     steps = -(-len(store) // settings.batch_size)
 
     for epoch in range(len(history), settings.max_epochs):

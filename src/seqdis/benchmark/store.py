@@ -1,0 +1,250 @@
+"""The store of runs, shared by all studies: what is equal is run once, whatever a study calls it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from seqdis import __version__, entries
+from seqdis.benchmark.study import Study
+from seqdis.benchmark.summary import Design
+from seqdis.datasets import SequenceDataset
+from seqdis.errors import SettingsError
+from seqdis.estimator import Disentangler
+from seqdis.evaluation.report import Report, Score
+from seqdis.hyperparameters import signature, to_dict
+from seqdis.protocols import Protocol
+from seqdis.training.checkpoint import RunFolder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """One of the study's data: settings, and what their parts are known by.
+
+    Parameters
+    ----------
+    label : str
+    data : SequenceDataset
+        Not yet prepared: every run reads the sequences anew, so that no more than one split is in memory.
+    fingerprints, sizes : dict from part name
+        Hash of the content, and sequences.
+    """
+
+    label: str
+    data: SequenceDataset
+    fingerprints: dict[str, str]
+    sizes: dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One method, split and training seed.
+
+    Parameters
+    ----------
+    label : str
+        What the study calls the method.
+    model : Disentangler
+        With the seed set.
+    leads : bool
+        Whether the controls of its split are measured with this run.
+    command : str
+        What started it, for ``run.json``.
+    """
+
+    label: str
+    model: Disentangler
+    split: Split
+    protocols: tuple[Protocol, ...]
+    store: Path
+    leads: bool
+    command: str = ""
+
+    @property
+    def seed(self) -> int:
+        """Training seed."""
+        return self.model.training.seed
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{self.label}, {self.split.label}, seed {self.seed}"
+
+    @property
+    def folder(self) -> Path:
+        """Named after method class, settings with seed, and training data: what `Disentangler.fit` calls one run."""
+        model, train = self.model, self.split.fingerprints["train"]
+        return self.store / f"{model.name}-{_key(entries.name_of(type(model)), signature(model), train)}"
+
+    def scores_path(self, protocol: Protocol) -> Path:
+        """Where the model's own rows are kept."""
+        return self.folder / "evaluations" / f"{protocol.name}-{self._conditions(protocol)}.json"
+
+    def controls_path(self, protocol: Protocol) -> Path:
+        """Where rows of controls and printed numbers are kept that were measured with this run."""
+        return self.store / f"controls-{protocol.name}-{_key(self.folder.name, self._conditions(protocol))}.json"
+
+    def done(self) -> bool:
+        """Whether nothing is left to fit or to evaluate."""
+        paths = [self.scores_path(protocol) for protocol in self.protocols]
+        paths += [self.controls_path(protocol) for protocol in self.protocols if self.leads]
+        return all(path.exists() for path in paths)
+
+    def _conditions(self, protocol: Protocol) -> str:
+        """What scores depend on beside the model; of the code, the version alone is known."""
+        return _key(entries.name_of(type(protocol)), signature(protocol), self.split.fingerprints, __version__)
+
+
+def plan(study: Study, store: str | Path, command: str = "") -> list[Run]:
+    """All runs, seed by seed, so that a study that was stopped half way has tried every method.
+
+    Raises
+    ------
+    DataError
+        Files are missing or damaged.
+    SettingsError
+        Two labels of the data mean the same sequences.
+    """
+    splits = [_split(label, data) for label, data in study.data.items()]
+    known: dict[str, str] = {}
+    for split in splits:
+        twin = known.setdefault(_key(split.data.name, split.fingerprints), split.label)
+        if twin != split.label:
+            raise SettingsError(f"Study.data: '{twin}' and '{split.label}' are the same sequences. Leave one out.")
+    lead = next(iter(study.methods))
+    return [
+        Run(
+            label=label,
+            model=model.replace(training__seed=seed),
+            split=split,
+            protocols=tuple(study.protocols),
+            store=Path(store),
+            leads=label == lead and seed == study.seeds[0],
+            command=command,
+        )
+        for seed in study.seeds
+        for split in splits
+        for label, model in study.methods.items()
+    ]
+
+
+def design(study: Study, runs: Sequence[Run]) -> Design:
+    """What the summary must know of the study beside its scores."""
+    splits = {run.split.label: run.split for run in runs}
+    names: dict[str, list[str]] = {}
+    for label, split in splits.items():
+        names.setdefault(split.data.name, []).append(label)
+    shares = {
+        name: max(splits[label].sizes.get("test", 0) / splits[label].sizes["train"] for label in labels)
+        for name, labels in names.items()
+    }
+    return Design(
+        methods=tuple(study.methods),
+        splits={name: tuple(labels) for name, labels in names.items()},
+        seeds=tuple(study.seeds),
+        reference=study.reference,
+        test_share=shares if study.splits == "random" else {},
+    )
+
+
+def collect(study: Study, runs: Sequence[Run]) -> Report:
+    """Every score in the store that belongs to the study, tidy: one row per method, split and seed.
+
+    Raises
+    ------
+    DataError
+        A file of scores is damaged.
+    """
+    kept = {run.name: _kept(run) for run in runs}
+    scores = [score for reports in kept.values() for report in reports for score in report]
+    done = [run for run in runs if run.done()]
+    return Report(
+        scores=tuple(dict.fromkeys(scores)),
+        settings={
+            "methods": {label: to_dict(model) for label, model in study.methods.items()},
+            "data": {label: to_dict(data) for label, data in study.data.items()},
+            "protocols": {protocol.name: to_dict(protocol) for protocol in study.protocols},
+        },
+        provenance={
+            "study": {"name": study.name, "title": study.title, "reference": study.reference, "splits": study.splits},
+            "seeds": list(study.seeds),
+            "lead": next(run.name for run in runs if run.leads),
+            "data": {run.split.label: run.split.fingerprints for run in runs},
+            "sequences": {run.split.label: run.split.sizes for run in runs},
+            "conditions": _conditions([report for reports in kept.values() for report in reports]),
+            "runs": [_about(run, kept[run.name]) for run in done],
+            "missing": [run.name for run in runs if not run.done()],
+        },
+    )
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Wait until no other process holds this lock file; a process that dies lets go of it.
+
+    Two studies that share a run would otherwise train it twice, into one folder.
+    """
+    try:
+        import fcntl
+    except ImportError:  # no such locks on this system: studies that share runs go one after the other
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _split(label: str, data: SequenceDataset) -> Split:
+    parts = data.replace().parts()
+    return Split(
+        label=label,
+        data=data,
+        fingerprints={name: part.fingerprint() for name, part in parts.items()},
+        sizes={name: len(part) for name, part in parts.items()},
+    )
+
+
+def _key(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _kept(run: Run) -> list[Report]:
+    own = [Report.load(path) for path in map(run.scores_path, run.protocols) if path.exists()]
+    shared = [Report.load(path) for path in map(run.controls_path, run.protocols) if run.leads and path.exists()]
+    return [_named(run, report) for report in (*own, *shared)]
+
+
+def _named(run: Run, report: Report) -> Report:
+    """Rows as the study calls them; printed numbers belong to no split."""
+
+    def named(score: Score) -> Score:
+        if score.role == "model":
+            return replace(score, method=run.label, split=run.split.label, seed=run.seed)
+        return replace(score, split=run.split.label) if score.role == "control" else score
+
+    return replace(report, scores=tuple(named(score) for score in report))
+
+
+def _conditions(reports: Sequence[Report]) -> list[dict[str, Any]]:
+    """Hardware and versions of the evaluations, each combination once."""
+    found = [{key: report.provenance.get(key, {}) for key in ("hardware", "versions")} for report in reports]
+    return [each for i, each in enumerate(found) if each not in found[:i]]
+
+
+def _about(run: Run, reports: Sequence[Report]) -> dict[str, Any]:
+    history = RunFolder(run.folder).history()
+    return {
+        "method": run.label,
+        "split": run.split.label,
+        "seed": run.seed,
+        "folder": run.folder.name,
+        "epochs": len(history),
+        "fit_seconds": round(sum(record.get("seconds", 0.0) for record in history), 2),
+        "evaluation_seconds": {k: v for report in reports for k, v in report.provenance.get("seconds", {}).items()},
+    }

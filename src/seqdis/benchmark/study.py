@@ -1,0 +1,180 @@
+"""`Study`: which methods are compared, on which data, by which protocols, over which seeds."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib.util
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from seqdis.datasets import SequenceDataset
+from seqdis.errors import SettingsError, unknown_name
+from seqdis.estimator import Disentangler
+from seqdis.hyperparameters import signature, validate
+from seqdis.protocols import Protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A comparison: every method on every split of the data with every training seed.
+
+    Parameters
+    ----------
+    name : str
+        Names the files of results.
+    title : str
+        What the study shows or reproduces.
+    methods : mapping from label to Disentangler
+        The first one, with the first seed, is the one that the controls are measured with: "untrained
+        encoder" and the size of "PCA code" are its own.
+    data : mapping from label to SequenceDataset
+        Splits. Those of one data set (equal ``name``) are averaged over, others never.
+    protocols : tuple of Protocol
+        Each kind once: rows are told apart by the protocol's name.
+    seeds : tuple of int
+        Set ``training.seed`` of every method.
+    reference : str
+        Label of a method or name of a control, that every method is compared with.
+    splits : "random" or "independent"
+        How several splits of one data set came about. "random": the same sequences divided again,
+        which makes their scores alike and intervals wider (see `seqdis.benchmark.summary`).
+        "independent": no sequence in common.
+
+    Examples
+    --------
+    >>> from seqdis.datasets import ToySeries
+    >>> from seqdis.methods import DBSE
+    >>> from seqdis.protocols import LatentLeakage
+    >>> study = Study(
+    ...     name="toy",
+    ...     title="Does subtraction matter on toy series?",
+    ...     methods={"DBSE": DBSE(), "w/o sub": DBSE(subtract=False)},
+    ...     data={"toy": ToySeries()},
+    ...     protocols=(LatentLeakage(static_factor="group", dynamic_factor="regime"),),
+    ...     reference="DBSE",
+    ... )
+    >>> study.seeds
+    (0, 1, 2, 3, 4)
+    """
+
+    name: str
+    title: str
+    methods: Mapping[str, Disentangler]
+    data: Mapping[str, SequenceDataset]
+    protocols: Sequence[Protocol]
+    reference: str
+    seeds: Sequence[int] = (0, 1, 2, 3, 4)
+    splits: Literal["random", "independent"] = "random"
+
+    def check(self) -> None:
+        """Refuse, before hours of work, what could not be run or told apart.
+
+        Raises
+        ------
+        SettingsError
+            A dimension that is empty or has something else in it, names or settings given twice,
+            settings that are not valid.
+        """
+        if not re.fullmatch(r"[\w.-]+", str(self.name)):
+            raise SettingsError(f"Study.name = {self.name!r}: it names files; use letters, digits, '-', '_' and '.'.")
+        if self.splits not in ("random", "independent"):
+            raise SettingsError(f"Study.splits = {self.splits!r}: expected 'random' or 'independent'.")
+        self._check_types()
+        for settings in (*self.methods.values(), *self.data.values(), *self.protocols):
+            validate(settings)
+        for seed in self.seeds:
+            validate(next(iter(self.methods.values())).replace(training__seed=seed))
+        # Which controls there are, protocols say when they run; what is almost a method's label is no control.
+        near = difflib.get_close_matches(self.reference, list(self.methods), n=1, cutoff=0.7)
+        if self.reference not in self.methods and (near or not self.reference):
+            raise SettingsError(f"Study.reference: {unknown_name('method', self.reference, self.methods)}")
+        _refuse_twice("seeds", [str(seed) for seed in self.seeds])
+        _refuse_twice("protocols", [protocol.name for protocol in self.protocols])
+        _refuse_same(
+            "methods", {label: signature(model.replace(training__seed=0)) for label, model in self.methods.items()}
+        )
+
+    def _check_types(self) -> None:
+        labelled: tuple[tuple[str, object, type], ...] = (
+            ("methods", self.methods, Disentangler),
+            ("data", self.data, SequenceDataset),
+        )
+        for name, given, kind in labelled:
+            if not isinstance(given, Mapping) or not given:
+                raise SettingsError(
+                    f"Study.{name} = {given!r}: expected one or more, as {{'label': {kind.__name__}(...)}}."
+                )
+            _refuse_other(name, given.values(), kind)
+        for name, listed, kind in (("protocols", self.protocols, Protocol), ("seeds", self.seeds, int)):
+            if not isinstance(listed, Sequence) or not listed:
+                raise SettingsError(f"Study.{name} = {listed!r}: expected a tuple of one or more.")
+            _refuse_other(name, listed, kind)
+
+
+def load_study(path: str | Path) -> Study:
+    """The ``study`` that a Python file builds. The file is run, as a script would be.
+
+    Raises
+    ------
+    SettingsError
+        No such file, no `Study` named ``study`` in it, or one that `Study.check` refuses.
+    """
+    file = Path(path)
+    if file.suffix != ".py" or not file.is_file():
+        raise SettingsError(f"{path}: there is no such file. Give a Python file that builds `study = Study(...)`.")
+    _refuse_repeated_keys(file)
+    # Dataclasses look up their module by name; what lies beside the file can be imported, as beside a script.
+    name = f"seqdis_study_{re.sub(r'[^a-zA-Z0-9]', '_', file.stem)}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise SettingsError(f"{path} cannot be run as a Python file.")
+    if str(file.resolve().parent) not in sys.path:
+        sys.path.append(str(file.resolve().parent))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    study = getattr(module, "study", None)
+    if not isinstance(study, Study):
+        found = "has no `study`" if study is None else f"has a `study` that is a {type(study).__name__}"
+        raise SettingsError(f"{path} {found}; a study file ends in `study = Study(...)`, of seqdis.benchmark.")
+    study.check()
+    return study
+
+
+def _refuse_other(name: str, given: Iterable[object], kind: type) -> None:
+    for value in given:
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise SettingsError(f"Study.{name} holds {value!r}: expected {kind.__name__}, such as an instance of it.")
+
+
+def _refuse_twice(name: str, given: Sequence[str]) -> None:
+    twice = [value for value, count in Counter(given).items() if count > 1]
+    if twice:
+        raise SettingsError(f"Study.{name} has {', '.join(twice)} more than once: give each once, or make two studies.")
+
+
+def _refuse_same(name: str, signatures: Mapping[str, str]) -> None:
+    first: dict[str, str] = {}
+    for label, value in signatures.items():
+        if value in first:
+            raise SettingsError(
+                f"Study.{name}: '{first[value]}' and '{label}' have the same settings, so they would be one run "
+                "under two names. Leave one out."
+            )
+        first[value] = label
+
+
+def _refuse_repeated_keys(file: Path) -> None:
+    """Python keeps the last of equal keys without a word: a method would vanish from the study."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"), filename=str(file))):
+        if isinstance(node, ast.Dict):
+            keys = [key.value for key in node.keys if isinstance(key, ast.Constant)]
+            twice = [key for key, count in Counter(keys).items() if count > 1]
+            if twice:
+                raise SettingsError(f"{file}, line {node.lineno}: the label {twice[0]!r} is given twice.")

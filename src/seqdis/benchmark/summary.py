@@ -1,0 +1,222 @@
+"""From the single scores of a study to tables: means with both spreads, and paired differences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from seqdis.benchmark.intervals import Values, paired, spreads, t_interval
+from seqdis.errors import SettingsError, unknown_name
+from seqdis.evaluation.report import Report, Score
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """What was planned.
+
+    Parameters
+    ----------
+    methods : tuple of str
+    splits : mapping from data set to labels of its splits
+    seeds : tuple of int
+    reference : str
+    test_share : mapping from data set to float
+        Test sequences per training sequence, where the splits divide the same sequences again.
+        Data sets left out have independent splits.
+    """
+
+    methods: tuple[str, ...]
+    splits: Mapping[str, tuple[str, ...]]
+    seeds: tuple[int, ...]
+    reference: str
+    test_share: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One row of a table of scores.
+
+    Parameters
+    ----------
+    mean : float
+        Mean over splits of the means over seeds; NaN where nothing was measured.
+    seed_spread : float or None
+        Standard deviation over training seeds, pooled over splits.
+    split_spread : float or None
+        Standard deviation over splits of the means over seeds.
+    n, planned : int
+        Values averaged, and how many the study wants; 0 planned: printed.
+    printed_spread : float or None
+    source : str
+        Of printed numbers.
+    """
+
+    method: str
+    role: str
+    mean: float
+    seed_spread: float | None = None
+    split_spread: float | None = None
+    n: int = 0
+    planned: int = 0
+    printed_spread: float | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """Mean of paired differences, ``method`` minus ``against``, with a 95 % interval.
+
+    Parameters
+    ----------
+    low, high : float or None
+        None: a single difference has no interval.
+    n : int
+        Differences.
+    over : "training seeds" or "splits"
+        What they differ in.
+    """
+
+    method: str
+    against: str
+    mean: float
+    low: float | None
+    high: float | None
+    n: int
+    over: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """All that may be compared: one protocol, data set, form, metric and factor.
+
+    Parameters
+    ----------
+    strongest : str
+        The control of the best mean score on test; empty where there is none or no good direction.
+    corrected : bool
+        Whether intervals over splits allow for their sharing sequences.
+    """
+
+    protocol: str
+    dataset: str
+    form: str
+    metric: str
+    factor: str
+    better: str
+    lines: tuple[Line, ...]
+    differences: tuple[Difference, ...]
+    strongest: str
+    corrected: bool
+
+
+def summarise(report: Report, design: Design) -> tuple[Group, ...]:
+    """Group the scores of a study and summarise each group.
+
+    Parameters
+    ----------
+    report : Report
+        Rows with method, split and seed, see `seqdis.benchmark.store.collect`.
+    design : Design
+
+    Raises
+    ------
+    SettingsError
+        The reference is neither a method nor a control that was measured.
+    """
+    check_reference(report, design)
+    places: dict[tuple[str, ...], list[Score]] = {}
+    for score in report:
+        places.setdefault(score.place(), []).append(score)
+    return tuple(_group(scores, design) for scores in places.values() if any(s.role != "published" for s in scores))
+
+
+def check_reference(report: Report, design: Design) -> None:
+    """Refuse a reference that is neither a method nor, once some were measured, a control.
+
+    Raises
+    ------
+    SettingsError
+    """
+    controls = {score.method for score in report if score.role == "control"}
+    known = {*design.methods, *controls}
+    if controls and design.reference not in known:
+        raise SettingsError(f"Study.reference: {unknown_name('method or control', design.reference, known)}")
+
+
+def _group(scores: Sequence[Score], design: Design) -> Group:
+    first = scores[0]
+    methods = {label: _values(scores, "model", label) for label in design.methods}
+    names = dict.fromkeys(score.method for score in scores if score.role == "control")
+    controls = {name: _values(scores, "control", name) for name in names}
+    better = next((score.better for score in scores if score.role != "published" and score.better), "")
+    strongest = _strongest(controls, better)
+    splits = design.splits.get(first.dataset, ())
+    share = design.test_share.get(first.dataset, 0.0)
+    return Group(
+        protocol=first.protocol,
+        dataset=first.dataset,
+        form=first.form,
+        metric=first.metric,
+        factor=first.factor,
+        better=better,
+        lines=(
+            *(_line(name, "model", values, len(splits) * len(design.seeds)) for name, values in methods.items()),
+            *(_line(name, "control", values, len(splits)) for name, values in controls.items()),
+            *(_printed(score) for score in scores if score.role == "published"),
+        ),
+        differences=_differences(methods, controls, (design.reference, strongest), share),
+        strongest=strongest,
+        corrected=share > 0 and len(splits) > 1,
+    )
+
+
+def _values(scores: Iterable[Score], role: str, method: str) -> dict[str, dict[int | None, float]]:
+    values: dict[str, dict[int | None, float]] = {}
+    for score in scores:
+        if (score.role, score.method) == (role, method):
+            values.setdefault(score.split, {})[score.seed] = score.value
+    return values
+
+
+def _strongest(controls: Mapping[str, Values], better: str) -> str:
+    means = {name: spreads([list(seeds.values()) for seeds in values.values()])[0] for name, values in controls.items()}
+    defined = {name: mean for name, mean in means.items() if math.isfinite(mean)}
+    if not defined or better not in ("higher", "lower"):
+        return ""
+    return (max if better == "higher" else min)(defined, key=lambda name: defined[name])
+
+
+def _line(method: str, role: str, values: Values, planned: int) -> Line:
+    mean, over_seeds, over_splits = spreads([list(seeds.values()) for seeds in values.values()])
+    return Line(
+        method=method,
+        role=role,
+        mean=mean,
+        seed_spread=over_seeds,
+        split_spread=over_splits,
+        n=sum(map(len, values.values())),
+        planned=planned,
+    )
+
+
+def _printed(score: Score) -> Line:
+    return Line(
+        method=score.method, role="published", mean=score.value, printed_spread=score.spread, n=1, source=score.source
+    )
+
+
+def _differences(
+    methods: Mapping[str, Values], controls: Mapping[str, Values], against: Sequence[str], share: float
+) -> tuple[Difference, ...]:
+    found = []
+    for other in dict.fromkeys(name for name in against if name):
+        second = methods.get(other) or controls.get(other, {})
+        for name, first in methods.items():
+            over, values = paired(first, second)
+            if name != other and values:
+                mean, low, high = t_interval(values, share if over == "splits" else 0.0)
+                found.append(
+                    Difference(method=name, against=other, mean=mean, low=low, high=high, n=len(values), over=over)
+                )
+    return tuple(found)

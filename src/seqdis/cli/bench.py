@@ -1,0 +1,151 @@
+"""``seqdis bench``: run a study; the same command goes on after a kill."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from tqdm import tqdm
+
+from seqdis.cli.parsing import note, options, positionals, say, usage_error, wants_help
+from seqdis.errors import SeqdisError
+
+HELP = """usage: seqdis bench STUDY.py [--jobs N] [--out FOLDER] [--store FOLDER] [--seeds 0 1 ...] [--only METHOD ...]
+                    [--list | --report-only] [--quiet]
+
+Run a study, a Python file that builds `study = Study(...)`: every method on every split of the data with
+every training seed. Runs are kept in a store that all studies share; what is there already is reused, and
+the same command goes on after a kill. Then write OUT/NAME.json (every single score) and OUT/NAME.md
+(means, both kinds of spread, controls, printed numbers, paired differences).
+
+  --jobs N         worker processes of one thread each (default: 1, no worker)
+  --out FOLDER     results (default: benchmarks/results)
+  --store FOLDER   runs (default: runs/store)
+  --seeds 0 1      these training seeds instead of the study's
+  --only METHOD    run these methods of the study only; the results show the others as far as they are there
+  --list           print the runs and whether they are finished; changes nothing
+  --report-only    run nothing, write the results of what is there
+  --quiet          no progress
+
+A run that fails is named, and the others go on; exit status 1 at the end.
+
+examples:
+  seqdis bench examples/table3_mortality.py --jobs 2
+  seqdis bench examples/table3_mortality.py --list
+  seqdis bench examples/table3_mortality.py --seeds 0 --only DBSE --out /tmp/first
+"""
+
+
+@dataclass
+class Options:
+    """How a study is run."""
+
+    jobs: Annotated[int, tyro.conf.arg(metavar="N", help="worker processes; 1: none")] = 1
+    out: Annotated[Path, tyro.conf.arg(metavar="FOLDER", help="results")] = Path("benchmarks/results")
+    store: Annotated[Path, tyro.conf.arg(metavar="FOLDER", help="runs")] = Path("runs/store")
+    seeds: Annotated[tuple[int, ...], tyro.conf.arg(help="instead of the study's")] = ()
+    only: Annotated[tuple[str, ...], tyro.conf.arg(metavar="METHOD", help="run these methods only")] = ()
+    list_runs: Annotated[
+        bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(name="list", help="print the runs and their state")
+    ] = False
+    report_only: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help="results of what is there")] = False
+    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help="no progress")] = False
+
+
+def run(arguments: list[str]) -> None:
+    """Parse, run, write both files of results."""
+    from seqdis.benchmark import load_study, plan
+
+    words, flags = positionals(arguments)
+    if wants_help(flags):
+        print(HELP)
+        return
+    if len(words) != 1:
+        usage_error("bench", "one STUDY.py", arguments)
+    chosen = options(Options(), flags, f"seqdis bench {shlex.join(words)}", HELP.split("\n\n")[1])
+    study, command = load_study(words[0]), "seqdis bench " + shlex.join(arguments)
+    if chosen.seeds:
+        study = replace(study, seeds=chosen.seeds)
+        study.check()
+    runs = plan(study, chosen.store, command)
+    if chosen.list_runs:
+        _list(runs)
+        return
+    failures = () if chosen.report_only else _run(study, runs, chosen)
+    written = _write(study, runs, chosen.out, command)
+    if failures or not written:
+        raise SeqdisError(_what_failed(failures))
+
+
+def _run(study: Any, runs: list[Any], chosen: Options) -> Any:
+    from seqdis.benchmark import run_missing
+
+    progress = _Progress(chosen.quiet)
+    try:
+        return run_missing(study, runs, jobs=chosen.jobs, only=chosen.only, watch=progress)
+    finally:
+        progress.close()
+
+
+def _list(runs: list[Any]) -> None:
+    for each in runs:
+        say(f"{'finished' if each.done() else 'to do':10s}{each.name}  ({each.folder})")
+    say(f"{sum(each.done() for each in runs)} of {len(runs)} runs finished")
+
+
+def _write(study: Any, runs: list[Any], out: Path, command: str) -> bool:
+    """Both files; false if no run is finished, when nothing is written."""
+    from seqdis.benchmark import collect, design, summarise
+    from seqdis.report.study_page import study_page
+    from seqdis.training.checkpoint import write_bytes
+
+    report = collect(study, runs)
+    if not len(report):
+        return False
+    report = replace(report, provenance={**report.provenance, "command": command})
+    groups = summarise(report, design(study, runs))
+    report.save(out / f"{study.name}.json")
+    page = out / f"{study.name}.md"
+    write_bytes(page, study_page(report.provenance, groups).encode())
+    say(f"written: {page}")
+    return True
+
+
+def _what_failed(failures: Any) -> str:
+    if not failures:
+        return "no run of this study is finished, so there is nothing to report. Run it without --report-only."
+    names = "; ".join(outcome.run.name for outcome in failures)
+    return f"{len(failures)} run(s) failed: {names}. Run the same command again to try these once more."
+
+
+class _Progress:
+    """A bar over runs with ETA on a terminal, else a line per run; failures are always said."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+        self.bar: Any = None
+
+    def __call__(self, outcome: Any, ended: int, total: int) -> None:
+        if sys.stderr.isatty() and not self.quiet and self.bar is None:
+            self.bar = tqdm(total=total, unit="run", file=sys.stderr, dynamic_ncols=True)
+        if outcome.error:
+            self._say(f"failed: {outcome.run.name}: {outcome.error}")
+        elif self.bar is None and not self.quiet:
+            note(f"{ended} of {total}: {outcome.run.name}: {outcome.seconds:.1f} s")
+        if self.bar is not None:
+            self.bar.set_description(outcome.run.name, refresh=False)
+            self.bar.update(ended - self.bar.n)
+
+    def _say(self, message: str) -> None:
+        if self.bar is None:
+            note(message)
+        else:
+            self.bar.write(message, file=sys.stderr)
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()

@@ -1,0 +1,179 @@
+"""Running studies on toy data: what is run, reused, shared, measured once, and what happens to failures."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from toy_study import BROKEN, FULL, Buggy, Mortal, draw, toy_study
+
+from seqdis import load
+from seqdis.benchmark import collect, design, plan, run_missing, run_study, summarise
+from seqdis.cli.runs import Run as FittedRun
+from seqdis.errors import SettingsError
+from seqdis.protocols import Protocol, SwapFidelity
+
+MORTAL = Mortal(static_dim=3, dynamic_dim=2, hidden_dim=4, feature_dim=4)
+BUGGY = Buggy(static_dim=3, dynamic_dim=2, hidden_dim=4, feature_dim=4)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Path:
+    """The store after the toy study."""
+    folder = tmp_path_factory.mktemp("store")
+    assert run_study(toy_study(), store=folder)[1] == ()
+    return folder
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Fits and evaluations as they happen: (what, with controls)."""
+    calls: list[tuple[str, bool]] = []
+    fit, run = type(FULL).fit, Protocol.run
+
+    def seen_fit(self, *args, **kwargs):
+        calls.append(("fit", False))
+        return fit(self, *args, **kwargs)
+
+    def seen_run(self, model, data, *, controls=True):
+        calls.append((self.name, controls))
+        return run(self, model, data, controls=controls)
+
+    monkeypatch.setattr(type(FULL), "fit", seen_fit)
+    monkeypatch.setattr(Protocol, "run", seen_run)
+    return calls
+
+
+def test_runs_are_methods_times_data_times_seeds_seed_by_seed(tmp_path):
+    runs = plan(toy_study(data={"a": draw(0), "b": draw(1)}), tmp_path)
+    assert [run.name for run in runs[:5]] == [
+        "DBSE, a, seed 0",
+        "w/o sub, a, seed 0",
+        "DBSE, b, seed 0",
+        "w/o sub, b, seed 0",
+        "DBSE, a, seed 1",
+    ]
+    assert len(runs) == len({run.folder for run in runs}) == 8
+    assert [run.name for run in runs if run.leads] == ["DBSE, a, seed 0", "DBSE, b, seed 0"]
+
+
+def test_rows_say_method_split_and_seed_and_controls_are_measured_once(store):
+    report = collect(toy_study(), plan(toy_study(), store))
+    models = report.find(role="model", metric="swap_mse")
+    assert [(row.method, row.split, row.seed) for row in models] == [
+        (label, "toy", seed) for seed in (0, 1) for label in ("DBSE", "w/o sub")
+    ]
+    assert len({row.value for row in models}) == 4
+    controls = report.find(role="control", metric="swap_mse")
+    assert len({row.method for row in controls}) == len(controls) == 4
+    assert {row.split for row in controls} == {"toy"}
+    assert len(list(store.glob("controls-*.json"))) == 1
+
+
+def test_scores_are_those_of_the_run_itself(store):
+    study = toy_study()
+    (run,) = (run for run in plan(study, store) if run.name == "w/o sub, toy, seed 1")
+    alone = SwapFidelity().run(load(run.folder), draw())
+    expected = alone.find(role="model", metric="swap_mse")[0].value
+    (found,) = collect(study, [run, *plan(study, store)[:1]]).find(method="w/o sub", metric="swap_mse")
+    assert (found.value, found.seed) == (expected, 1)
+    by_hand = FULL.replace(subtract=False, training__seed=1).fit(draw())
+    assert SwapFidelity().run(by_hand, draw()).find(role="model", metric="swap_mse")[0].value == expected
+
+
+def test_finished_runs_are_not_repeated(store, asked):
+    report, failures = run_study(toy_study(), store=store)
+    assert (asked, failures) == ([], ())
+    assert len(report.provenance["runs"]) == 4
+    assert report.provenance["missing"] == []
+
+
+def test_another_study_shares_runs_evaluations_and_controls(store, asked):
+    other = toy_study(name="other", methods={"anchor first": FULL, "last": FULL.replace(anchor="last")}, seeds=(0,))
+    report, _ = run_study(toy_study(methods=other.methods, seeds=(0,), reference="last"), store=store)
+    assert asked == [("fit", False), ("swap-fidelity", False)]  # of "last" alone
+    assert {row.method for row in report.find(role="model")} == {"anchor first", "last"}
+    assert len(list(store.glob("controls-*.json"))) == 1
+
+
+def test_changed_protocol_settings_evaluate_again_without_fitting_again(store, asked):
+    weights = {path: path.stat().st_mtime_ns for path in store.glob("*/weights.safetensors")}
+    run_study(toy_study(protocols=(SwapFidelity(seed=1),)), store=store)
+    assert [call for call in asked if call[0] != "fit"] == [("swap-fidelity", True), *[("swap-fidelity", False)] * 3]
+    assert weights == {path: path.stat().st_mtime_ns for path in weights}
+
+
+def test_a_run_of_the_store_is_a_run_like_any_other(store):
+    run = FittedRun(plan(toy_study(), store)[0].folder)
+    assert run.data == draw()
+    content = json.loads((run.path / "run.json").read_text())
+    assert content["about"]["hardware"]["threads"] >= 1
+
+
+def test_wall_times_and_data_are_kept(store):
+    report = collect(toy_study(), plan(toy_study(), store))
+    first = report.provenance["runs"][0]
+    assert (first["method"], first["split"], first["seed"], first["epochs"]) == ("DBSE", "toy", 0, 1)
+    assert first["fit_seconds"] >= 0
+    assert first["evaluation_seconds"]["swap-fidelity"] >= 0
+    assert report.provenance["sequences"]["toy"] == {"train": 16, "valid": 8, "test": 12}
+    assert report.provenance["data"]["toy"]["train"] == draw().fingerprint()
+
+
+def test_a_failing_run_is_named_and_the_others_go_on(tmp_path):
+    study = toy_study(methods={"DBSE": FULL, "broken": BROKEN, "buggy": BUGGY, "w/o sub": FULL.replace(subtract=False)})
+    seen: list[tuple[str, int, int]] = []
+    report, failures = run_study(
+        study, store=tmp_path, watch=lambda outcome, ended, total: seen.append((outcome.run.name, ended, total))
+    )
+    assert {failure.run.label for failure in failures} == {"broken", "buggy"}
+    assert "DBSE.anchor = 99: sequences have 4 elements, 0..3." in failures[0].error
+    assert "Traceback" not in failures[0].error
+    assert "ZeroDivisionError" in failures[1].error
+    assert [(ended, total) for _, ended, total in seen] == [(i, 8) for i in range(1, 9)]
+    assert report.provenance["missing"] == [failure.run.name for failure in failures]
+    lines = {line.method: line.n for line in summarise(report, design(study, plan(study, tmp_path)))[0].lines}
+    assert (lines["DBSE"], lines["w/o sub"], lines["broken"]) == (2, 2, 0)
+
+
+def test_only_some_methods(tmp_path):
+    report, _ = run_study(toy_study(), store=tmp_path, only=("w/o sub",))
+    assert {row.method for row in report} == {"w/o sub"}
+    with pytest.raises(SettingsError, match=r"only: unknown method of the study 'w/o subs'. Did you mean 'w/o sub'"):
+        run_study(toy_study(), store=tmp_path, only=("w/o subs",))
+
+
+def test_a_reference_that_is_no_control_is_refused_as_soon_as_controls_are_known(tmp_path, asked):
+    with pytest.raises(SettingsError, match=r"unknown method or control 'copies'.*average frame"):
+        run_study(toy_study(reference="copies"), store=tmp_path)
+    assert asked == [("fit", False), ("swap-fidelity", True)]
+    assert run_study(toy_study(reference="average frame", seeds=(0,)), store=tmp_path)[1] == ()
+
+
+def test_labels_of_the_same_sequences_are_refused(tmp_path):
+    with pytest.raises(SettingsError, match="'a' and 'b' are the same sequences"):
+        plan(toy_study(data={"a": draw(), "b": draw()}), tmp_path)
+
+
+def test_test_shares_are_those_of_random_splits(tmp_path):
+    study = toy_study(data={"a": draw(0), "b": draw(1)})
+    assert design(study, plan(study, tmp_path)).test_share == {"toy-series": 12 / 16}
+    independent = toy_study(data=study.data, splits="independent")
+    assert design(independent, plan(independent, tmp_path)).test_share == {}
+
+
+def test_the_death_of_a_worker_and_what_cannot_be_sent_to_one_are_named(tmp_path):
+    study = toy_study(methods={"DBSE": FULL, "local": FULL, "mortal": MORTAL}, seeds=(0,))
+    runs = plan(study, tmp_path)
+    runs[1] = replace(runs[1], model=type("Local", (type(FULL),), {"name": "local"})())
+    unsendable, died = run_missing(study, runs, jobs=2, only=("local", "mortal"))
+    assert (unsendable.run.label, died.run.label) == ("local", "mortal")
+    assert "belong in a module beside the study file" in unsendable.error
+    assert "its process ended without a word" in died.error
+
+
+def test_at_least_one_job(tmp_path):
+    with pytest.raises(SettingsError, match="jobs = 0: expected at least 1"):
+        run_study(toy_study(), store=tmp_path, jobs=0)
