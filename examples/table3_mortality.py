@@ -7,7 +7,7 @@ epochs and one evaluation on a core of a shared AMD EPYC server.
 
 from seqdis.benchmark import Study
 from seqdis.datasets import PhysioNet2012
-from seqdis.methods import DBSE
+from seqdis.methods import DBME, DBSE
 from seqdis.protocols import Mortality
 
 full = DBSE.published("mortality")
@@ -21,6 +21,7 @@ study = Study(
         "w/o sub": full.replace(subtract=False),
         "w/o both": full.replace(anchor_loss=False, subtract=False),
         "released setting, one copy": DBSE.published("mortality", "reference").replace(copies=1),
+        "DBME (ours)": DBME.published("mortality"),
     },
     data={"official split": PhysioNet2012()},
     protocols=(Mortality(),),

@@ -7,7 +7,7 @@ epochs and one evaluation on a core of a shared AMD EPYC server.
 
 from seqdis.benchmark import Study
 from seqdis.datasets import PhysioNet2012
-from seqdis.methods import DBSE
+from seqdis.methods import DBME, DBSE
 from seqdis.protocols import ICUUnit
 
 full = DBSE.published("icu-unit")
@@ -21,6 +21,7 @@ study = Study(
         "w/o sub": full.replace(subtract=False),
         "w/o both": full.replace(anchor_loss=False, subtract=False),
         "released setting, one copy": DBSE.published("icu-unit", "reference").replace(copies=1),
+        "DBME (ours)": DBME.published("icu-unit"),
     },
     data={"official split": PhysioNet2012()},
     protocols=(ICUUnit(),),

@@ -7,7 +7,7 @@ epochs and one evaluation on a core of a shared AMD EPYC server.
 
 from seqdis.benchmark import Study
 from seqdis.datasets import BeijingAirQuality
-from seqdis.methods import DBSE
+from seqdis.methods import DBME, DBSE
 from seqdis.protocols import CalendarMonth
 
 full = DBSE.published("air-quality")
@@ -21,6 +21,7 @@ study = Study(
         "w/o sub": full.replace(subtract=False),
         "w/o both": full.replace(anchor_loss=False, subtract=False),
         "released setting, one copy": DBSE.published("air-quality", "reference").replace(copies=1),
+        "DBME (ours)": DBME.published("air-quality"),
     },
     data={"published split": BeijingAirQuality()},
     protocols=(CalendarMonth(),),

@@ -20,7 +20,9 @@ def test_every_entry_is_listed(seqdis) -> None:
         assert done.out.startswith(f"{shelf}:\n")
         assert done.out in everything
         assert all(f"  {name} " in done.out for name in entries.names(shelf))
-    assert "has encoder" in seqdis("list methods").out
+    methods = seqdis("list methods").out
+    assert "image, spectrogram, series; has encoder" in methods
+    assert "  series; has encoder" in methods
 
 
 @pytest.mark.parametrize("shelf", ["methods", "datasets", "protocols"])

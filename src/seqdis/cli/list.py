@@ -35,4 +35,4 @@ def run(arguments: list[str]) -> None:
             say(f"  {name:18s}{first}")
             if shelf == "methods":
                 can = [ability.replace("_", " ") for ability in ABILITIES if getattr(entry, ability)]
-                say(f"  {'':18s}{', '.join(can)}")
+                say(f"  {'':18s}{', '.join(entry.kinds)}; {', '.join(can)}")

@@ -12,11 +12,12 @@ from seqdis.errors import SettingsError, unknown_name
 from seqdis.estimator import Disentangler
 from seqdis.factors import Gaussian, Posterior
 from seqdis.hyperparameters import hyper, hyperparameters
-from seqdis.losses import LossTerms, gaussian_nll, kl_gaussian, kl_standard
+from seqdis.losses import LossTerms, kl_gaussian, kl_standard
 from seqdis.nn.heads import start_certain
+from seqdis.nn.likelihood import series_error
 from seqdis.nn.network import Progress
 from seqdis.nn.pooling import ManyElements, statistics_of, window_profile, window_statistics
-from seqdis.nn.sequence_vae import Observation, SequenceVAE, build_body, elements_of, join
+from seqdis.nn.sequence_vae import SequenceVAE, build_body, elements_of, join
 from seqdis.sequences import Batch, DataSpec
 from seqdis.training.settings import Training
 
@@ -204,24 +205,14 @@ def _seen(batch: Batch) -> Tensor:
     return valid.expand_as(batch.x) if batch.mask is None else batch.mask & valid
 
 
-def series_error(observation: Observation, batch: Batch) -> Tensor:
-    """Negative log-likelihood summed over the values of each sequence, missing ones at the mean of those observed."""
-    time = batch.x.shape[1]
-    assert observation.scale is not None
-    nll = gaussian_nll(batch.x, observation.mean[:, :time], observation.scale[:, :time])
-    seen = _seen(batch)
-    mean = torch.where(seen, nll, 0.0).sum((1, 2)) / seen.sum((1, 2)).clamp(min=1)
-    return mean * batch.valid_steps().sum(1) * batch.x.shape[-1]
-
-
 def _ours(epochs: int, **values: Any) -> dict[str, Any]:
     return {"training": Training(max_epochs=epochs, lr=3e-3, schedule="cosine"), **values}
 
 
 OURS: dict[str, dict[str, Any]] = {
-    "air-quality": _ours(60, window=24, ridge=0.1, static_dim=8, dynamic_dim=8),
+    "air-quality": _ours(20, window=24, ridge=0.1, static_dim=8, dynamic_dim=8),
     "etth1": _ours(150, window=24, ridge=0.1, static_dim=8, dynamic_dim=8),
-    "icu-unit": _ours(40, window=4, parts=4, profile=False, ridge=1.0, static_dim=48, dynamic_dim=8),
-    "mortality": _ours(40, window=4, parts=4, profile=False, ridge=1.0, static_dim=32, dynamic_dim=8),
-    "mortality-all": _ours(40, window=4, parts=2, profile=False, ridge=1.0, static_dim=80, dynamic_dim=8),
+    "icu-unit": _ours(20, window=4, parts=4, profile=False, ridge=1.0, static_dim=48, dynamic_dim=8),
+    "mortality": _ours(20, window=4, parts=4, profile=False, ridge=1.0, static_dim=32, dynamic_dim=8),
+    "mortality-all": _ours(20, window=4, parts=2, profile=False, ridge=1.0, static_dim=80, dynamic_dim=8),
 }

@@ -10,6 +10,7 @@ from seqdis.protocols.imputation import Imputation
 from seqdis.protocols.latent_leakage import LatentLeakage
 from seqdis.protocols.mortality import Mortality
 from seqdis.protocols.oil_temperature import OilTemperature
+from seqdis.protocols.series_leakage import SeriesLeakage
 from seqdis.protocols.swap_fidelity import SwapFidelity
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Mortality",
     "OilTemperature",
     "Protocol",
+    "SeriesLeakage",
     "SwapFidelity",
     "WindowRegression",
 ]
