@@ -40,6 +40,7 @@ def test_published_settings_are_shown(seqdis) -> None:
     done = seqdis("show dbse")
     assert "--published NAME --preset paper: sprites" in done.out
     assert "--published NAME --preset reference: " in done.out
+    assert "--published NAME, settings of ours: air-quality" in seqdis("show dbme").out
 
 
 def test_what_to_cite_for_an_entry_and_a_run(seqdis, runs: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.linalg import eigh
 
+from seqdis.errors import DataError
 from seqdis.nn.pooling import ManyElements, statistics_of, steady_directions, window_profile, window_statistics
 
 
@@ -129,3 +130,28 @@ def test_more_parts_than_windows() -> None:
     posterior = ManyElements(2, 4, 2)
     posterior.fit(rows, weight, ridge=1.0)
     assert torch.isfinite(posterior(rows[:, :1], weight[:, :1]).mean).all()
+
+
+def test_codes_beyond_the_rank_of_the_sequences_are_zero() -> None:
+    rows, weight, _ = planted(3)
+    posterior = ManyElements(2, 3, 6)
+    posterior.fit(rows, weight, ridge=0.1)
+    code = posterior(rows, weight)
+    assert (code.mean.std(0) > 0.5).sum() == 2  # three sequences differ in two directions
+    assert not code.mean[:, 2:].any()
+    assert not code.logvar[:, 2:].any()  # the prior's variance
+    # The same for sequences never seen: nothing is blown up.
+    assert posterior(100 * rows, weight).mean.abs().max() < 100
+
+
+def test_equal_sequences_have_equal_codes() -> None:
+    rows = torch.ones(4, 3, 2)
+    posterior = ManyElements(2, 1, 2)
+    posterior.fit(rows, torch.ones_like(rows), ridge=0.1)
+    assert not posterior(rows, torch.ones_like(rows)).mean.any()
+
+
+def test_one_sequence_is_refused() -> None:
+    rows, weight, _ = planted(1)
+    with pytest.raises(DataError, match="at least 2"):
+        ManyElements(2, 1, 1).fit(rows, weight, ridge=0.1)

@@ -42,6 +42,8 @@ def run(arguments: list[str]) -> None:
         rows = getattr(module, preset.upper(), None)
         if rows:
             say(f"--published NAME --preset {preset}: {', '.join(rows)}")
+    if rows := getattr(module, "OURS", None):
+        say(f"--published NAME, settings of ours: {', '.join(rows)}")
 
 
 def find(name: str) -> type[Any]:

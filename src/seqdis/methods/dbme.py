@@ -61,14 +61,14 @@ class DBME(Disentangler):
 
     Notes
     -----
-    With ``e_w`` the statistics of window ``w`` (`seqdis.nn.pooling.window_statistics`), ``W`` windows per
-    sequence, ``T`` the covariance of their averages over sequences and ``S`` the covariance within:
-    ``s = A' mean_w e_w``, where the columns of ``A`` solve ``T a = lambda (S/W + ridge * c * I) a`` with
-    ``c`` the mean of ``diag(S/W)``. It is Fisher's discriminant analysis with every sequence a class,
-    the two-covariance model of speaker recognition; no label is used. The posterior is
-    ``N(s, A' (S/W) A)``, the prior N(0, I) since ``A`` is scaled to unit variance. The rest is the
-    evidence bound of DBSE without an anchor term: ``q(d_w)`` from ``x_w`` minus the common part, a learned
-    autoregressive prior, a Gaussian likelihood over observed values.
+    With ``e_w`` the statistics of window ``w`` (`seqdis.nn.pooling.window_statistics`), ``T`` the covariance
+    of their averages over sequences, and ``S`` the covariance of an average around its sequence, from the
+    spread of its windows: ``s = A' mean_w e_w``, where the columns of ``A`` solve
+    ``T a = lambda (S + ridge * c * I) a`` with ``c`` the mean of ``diag(S)``. It is Fisher's discriminant
+    analysis with every sequence a class, the two-covariance model of speaker recognition; no label is
+    used. The posterior is ``N(s, diag(A' S A))``, the prior N(0, I) since ``A`` is scaled to unit variance.
+    The rest is the evidence bound of DBSE without an anchor term: ``q(d_w)`` from ``x_w`` minus the common
+    part, a learned autoregressive prior, a Gaussian likelihood over observed values.
 
     Order-free statistics keep the dynamics out by construction: permuting the windows leaves the static
     code as it is.

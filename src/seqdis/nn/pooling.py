@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from seqdis.errors import DataError
 from seqdis.factors import Gaussian
 
 CLIP = 5.0  # standard deviations beyond which a statistic says no more
@@ -142,7 +143,14 @@ class ManyElements(nn.Module):
             Of all training sequences, as `window_statistics` gives them.
         ridge : float
             See `steady_directions`.
+
+        Raises
+        ------
+        DataError
+            A single sequence, which differs from no other.
         """
+        if len(rows) < 2:
+            raise DataError("1 sequence was given; what tells sequences apart needs at least 2. Give more sequences.")
         rows, weight = rows.double(), weight.double()
         total = weight.sum((0, 1)).clamp(min=1)
         center = (rows * weight).sum((0, 1)) / total
@@ -161,12 +169,14 @@ class ManyElements(nn.Module):
     def _set(self, pooled: Tensor, within: Tensor, ridge: float) -> None:
         total = torch.cov(pooled.mT)
         directions = steady_directions(total, within, self.directions.shape[1], ridge)
-        variance = torch.einsum("ij,ik,kj->j", directions, total, directions).clamp(min=1e-12)
-        directions = directions / variance.sqrt()
+        variance = torch.einsum("ij,ik,kj->j", directions, total, directions)
+        # Beyond the rank of the training sequences there is nothing to tell: such a code stays zero.
+        told = variance > 1e-8 * variance.amax().clamp(min=1e-8)
+        directions = torch.where(told, directions / variance.clamp(min=1e-16).sqrt(), 0.0)
         noise = torch.einsum("ij,ik,kj->j", directions, within, directions)
         self.directions.copy_(directions)
         self.origin.copy_((pooled @ directions).mean(0))
-        self.logvar.copy_(noise.clamp(1e-4, 1.0).log())
+        self.logvar.copy_(torch.where(told, noise.clamp(1e-4, 1.0), 1.0).log())
 
     def _parts(self, rows: Tensor, weight: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Standardised rows of each part, and each window's share of the part's average."""

@@ -22,21 +22,18 @@ from seqdis.sequences import Array, Sequences
 
 Target = Literal["sequence means", "deviations", "deviations by position"]
 Code = Literal["static", "dynamic"]
-ASKED: tuple[tuple[Target, Code], ...] = (
-    ("sequence means", "static"),
-    ("sequence means", "dynamic"),
-    ("deviations", "dynamic"),
-    ("deviations by position", "static"),
-    ("deviations by position", "dynamic"),
-)
-INTENDED: Mapping[Target, Code] = {
-    "sequence means": "static",
-    "deviations": "dynamic",
-    "deviations by position": "dynamic",
+# Which direction is good, of every target and the code that it is read from.
+ASKED: Mapping[tuple[Target, Code], str] = {
+    ("sequence means", "static"): "higher",
+    ("sequence means", "dynamic"): "",
+    ("deviations", "dynamic"): "higher",
+    ("deviations by position", "static"): "",
+    ("deviations by position", "dynamic"): "higher",
 }
-OWN: Mapping[Code, Target] = {"static": "sequence means", "dynamic": "deviations"}
-OTHER: Mapping[Code, Target] = {"static": "deviations by position", "dynamic": "sequence means"}
-
+GAPS: Mapping[Code, tuple[Target, Target]] = {
+    "static": ("sequence means", "deviations by position"),
+    "dynamic": ("deviations", "sequence means"),
+}
 # Penalties per row for columns of variance 1, strongest first: of equals the strongest is taken.
 STRENGTHS = 10.0 ** np.arange(3, -5, -1)
 
@@ -57,14 +54,12 @@ class SeriesLeakage(Protocol):
 
     Notes
     -----
-    What is static by construction is the mean of a feature over all that was observed of it in a
-    sequence (*sequence means*). What is dynamic by construction is how far its mean over a window, the
-    steps of one dynamic code, lies from that (*deviations*); known where the window holds a value and
-    another window of the sequence does too. Every target is scaled by its deviation on train; features
-    that do not vary there are left out. Codes are posterior means.
-
-    Each target is read by ridge regression on train, its strength chosen per feature on valid, missing
-    targets left out. With y a scaled target and ŷ what is read, over all known values of test::
+    Static by construction is the mean of a feature over all that a sequence holds of it (*sequence
+    means*). Dynamic by construction is how far its mean over a window, the steps of one dynamic code,
+    lies from that (*deviations*); known where this window and another one hold a value. Targets are
+    scaled by their deviation on train; features that do not vary there are left out. Codes are posterior
+    means. Each target is read by ridge regression on train, its strength chosen per feature on valid,
+    missing targets left out. With y a target and ŷ what is read, over all known values of test::
 
         R2 = 1 - sum (y - ŷ)^2 / sum (y - mean of train)^2
 
@@ -72,20 +67,18 @@ class SeriesLeakage(Protocol):
       the dynamic one.
     - *deviations* are read from the dynamic code of the window, by one regression for all windows: the
       headline, as a code that means the same at every step needs no more.
-    - *deviations by position* are read by one regression for every position, counted from the start: the
-      only way in which one code per sequence can say when something happens. The course common to
-      all sequences is then in the mean of train and earns nothing. The dynamic code is read in this
-      form too, for comparison with the static one.
+    - *deviations by position* are read by one regression for each position, counted from the start: the
+      only way in which one code per sequence can say when something happens. The course common to all
+      sequences earns nothing here. The dynamic code is read in this form too, to compare it with the static.
 
-    ``gap`` is signed, `leakage_gap` of R2 in place of accuracy: for the static code, sequence means minus
-    deviations by position; for the dynamic code, deviations minus sequence means. Raw features have
-    summaries as their static code (see `window_codes`); they hold all and leave no gap worth having.
+    ``gap`` is signed: for the static code, R2 of sequence means minus that of deviations by position; for
+    the dynamic code, deviations minus sequence means. Raw features have summaries as static code.
 
-    Not published anywhere. It does not measure what a nonlinear read would find; static properties
-    other than levels (variability, rhythm) and dynamic ones within a window; nor whether values are
-    missing at random. A sequence mean is the level plus the mean of what happened, so that a dynamic code
-    without any leak may tell some of it, the more the fewer windows there are: compare with controls. Not
-    to be confused with `latent-leakage`, which classifies labelled factors.
+    Not published anywhere. It does not measure what a nonlinear read would find, static properties other
+    than levels (variability, rhythm), dynamics within a window, or what the pattern of missing values
+    tells. A sequence mean is the level plus the mean of what happened: a dynamic code without any leak
+    may tell some of it, the more the fewer windows there are. Not to be confused with `latent-leakage`,
+    which classifies labelled factors.
 
     Examples
     --------
@@ -112,41 +105,56 @@ class SeriesLeakage(Protocol):
         targets = _scaled({name: _targets(part, own[name]) for name, part in parts.items()})
         coders = {type(model).__name__: own, **(window_codes(model, parts, own, self.seed) if controls else {})}
         found: list[Score] = []
-        counts: dict[str, int] = {}
+        values: dict[str, int] = {}
         for method, codes in coders.items():
             readings = {}
             for target, code in ASKED:
-                blocks = {name: _blocks(target, code, codes[name], targets[name]) for name in parts}
-                reading = _read(target, blocks, len(parts["test"]), self.least)
-                readings[target, code] = self._r2(reading)
-                counts[target] = reading.values
+                readings[target, code] = self._read(target, code, codes, targets)
+                values[target] = readings[target, code].values
             found += _rows(method, readings)
-        windows = {name: int(targets[name].known.any(2).sum()) for name in parts}
-        notes = {"sequences": {name: len(part) for name, part in parts.items()}, "windows with deviations": windows}
-        return with_roles(found, type(model).__name__), notes | {"values of test": counts}
+        notes = {"sequences": {name: len(part) for name, part in parts.items()}, "values of test": values}
+        return with_roles(found, type(model).__name__), notes
 
-    def _r2(self, reading: _Reading) -> _R2:
+    def _read(self, target: Target, code: Code, codes: Mapping[str, Factors], targets: Mapping[str, _Targets]) -> _R2:
+        """Regressions on train, strengths from valid, errors on test."""
+        positions = max(part.known.shape[1] for part in targets.values())
+        blocks = [_blocks(target, code, codes[name], targets[name], positions) for name in self.needs]
+        fits = []
+        for train, valid, test in zip(*blocks, strict=True):
+            asked = train.known.sum(0) >= self.least
+            if asked.any():
+                fits.append((_Ridges(train, asked), valid, test))
+        if not fits:
+            most = max(int(train.known.sum(0).max()) for train in blocks[0])
+            raise DataError(
+                f"no feature of train has {self.least} values of '{target}' that vary; the most are {most}. "
+                "Lower `least`, use more sequences, or a model with two windows or more per sequence."
+            )
+        n, features = targets["test"].means.shape
+        missed = [
+            sum(ridges.squares(valid, np.full(features, k))[0].sum(0) for ridges, valid, _ in fits)
+            for k in range(len(STRENGTHS))
+        ]
+        strength = np.argmin(missed, 0)
+        errors, totals, values = np.zeros(n), np.zeros(n), 0
+        for ridges, _, test in fits:
+            squares, base = ridges.squares(test, strength)
+            errors += np.bincount(test.sequence, weights=squares.sum(1), minlength=n)
+            totals += np.bincount(test.sequence, weights=base.sum(1), minlength=n)
+            values += int(test.known[:, ridges.asked].sum())
+
         def score(drawn: Array) -> float:
-            total = reading.totals[drawn].sum()
-            return float(1 - reading.errors[drawn].sum() / total) if total > 0 else np.nan
+            total = totals[drawn].sum()
+            return float(1 - errors[drawn].sum() / total) if total > 0 else np.nan
 
-        n = len(reading.totals)
-        return _R2(score(np.arange(n)), bootstrap(score, n, resamples=self.resamples, seed=self.seed))
+        return _R2(score(np.arange(n)), bootstrap(score, n, resamples=self.resamples, seed=self.seed), values)
 
 
 @dataclass(frozen=True)
 class _R2:
     value: float
     draws: Array
-
-
-@dataclass(frozen=True)
-class _Reading:
-    """Squared errors of what was read and of the mean of train, (n,) over test sequences; how many values."""
-
-    errors: Array
-    totals: Array
-    values: int
+    values: int  # of test that were read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,10 +204,8 @@ def _scaled(targets: Mapping[str, _Targets]) -> dict[str, _Targets]:
     train = targets["train"]
     # Stored values have 24 bits: what varies less than that is rounding.
     floor = 1e-7 * np.abs(train.means).max(0)
-    means, deviations = (
-        np.std(values, axis=axes, where=known | ~known.any(axes, keepdims=True))
-        for values, known, axes in ((train.means, train.known_means, (0,)), (train.deviations, train.known, (0, 1)))
-    )
+    means = np.ma.array(train.means, mask=~train.known_means).std(0).filled(0.0)
+    deviations = np.ma.array(train.deviations, mask=~train.known).std((0, 1)).filled(0.0)
     return {
         name: _Targets(
             means=part.means / np.where(means > floor, means, 1.0),
@@ -211,42 +217,15 @@ def _scaled(targets: Mapping[str, _Targets]) -> dict[str, _Targets]:
     }
 
 
-def _blocks(target: Target, code: Code, factors: Factors, targets: _Targets) -> list[_Block]:
+def _blocks(target: Target, code: Code, factors: Factors, targets: _Targets, positions: int) -> list[_Block]:
     """One block, or one per position."""
     if target == "sequence means":
         x = (factors.static if code == "static" else summary(factors)).numpy()
         return [_Block(x, targets.means, targets.known_means, np.arange(len(x)))]
-    listed = targets.known.any(2)
+    listed = np.asarray(targets.known.any(2))
     sequence, window = np.nonzero(listed)
     block = _Block(rows(factors, code, listed), targets.deviations[listed], targets.known[listed], sequence)
-    if target == "deviations":
-        return [block]
-    return [block.where(window == position) for position in range(listed.shape[1])]
-
-
-def _read(target: Target, blocks: Mapping[str, list[_Block]], n: int, least: int) -> _Reading:
-    """Regressions on train, strengths from valid, errors on test."""
-    fits = []
-    for train, valid, test in zip(blocks["train"], blocks["valid"], blocks["test"], strict=False):
-        asked = train.known.sum(0) >= least
-        if asked.any():
-            fits.append((_Ridges(train, asked), valid, test))
-    if not fits:
-        most = max(int(block.known.sum(0).max()) for block in blocks["train"])
-        raise DataError(
-            f"no feature of train has {least} values of '{target}' that vary; the most are {most}. "
-            "Lower `least`, use more sequences, or a model with two windows or more per sequence."
-        )
-    missed = sum(ridges.squares(valid)[0].sum(1) for ridges, valid, _ in fits)
-    strength = np.argmin(missed, 0)
-    errors, totals, values = np.zeros(n), np.zeros(n), 0
-    for ridges, _, test in fits:
-        squares, base = ridges.squares(test)
-        chosen = squares[strength, :, np.arange(len(strength))].sum(0)
-        errors += np.bincount(test.sequence, weights=chosen, minlength=n)
-        totals += np.bincount(test.sequence, weights=base.sum(1), minlength=n)
-        values += int(test.known[:, ridges.asked].sum())
-    return _Reading(errors, totals, values)
+    return [block] if target == "deviations" else [block.where(window == k) for k in range(positions)]
 
 
 class _Ridges:
@@ -262,13 +241,12 @@ class _Ridges:
         x = train.x.astype(np.float64)
         self.prepare = make_pipeline(StandardScaler(), PCA(svd_solver="full") if wide else "passthrough").fit(x)
         self.asked = asked
-        known = train.known & asked
-        self.means = train.y.sum(0, where=known) / np.maximum(known.sum(0), 1)
+        self.means = np.ma.array(train.y, mask=~train.known).mean(0).filled(0.0)
         x = self.prepare.transform(x)
         self.weights = np.zeros((len(STRENGTHS), x.shape[1], len(asked)))
         self.intercepts = np.zeros((len(STRENGTHS), len(asked)))
         # Targets known in the same rows share one factorisation.
-        patterns, which = np.unique(known[:, asked], axis=1, return_inverse=True)
+        patterns, which = np.unique(train.known[:, asked], axis=1, return_inverse=True)
         for number, chosen in enumerate(patterns.T):
             columns = np.flatnonzero(asked)[which.ravel() == number]
             center = x[chosen].mean(0)
@@ -276,13 +254,14 @@ class _Ridges:
             self.weights[:, :, columns] = weights
             self.intercepts[:, columns] = self.means[columns] - center @ weights
 
-    def squares(self, block: _Block) -> tuple[Array, Array]:
-        """Squared errors (strengths, rows, features), and those of the mean of train; zero where not asked."""
-        if not len(block.x):
-            return np.zeros((len(STRENGTHS), *block.y.shape)), np.zeros(block.y.shape)
-        known = block.known & self.asked
-        read = self.prepare.transform(block.x.astype(np.float64)) @ self.weights + self.intercepts[:, None]
-        return tuple(np.where(known, np.square(block.y - guess), 0.0) for guess in (read, self.means))
+    def squares(self, block: _Block, strength: Array) -> tuple[Array, Array]:
+        """Squared errors, of ``strength`` per feature and of the mean of train; (rows, features), zero if unknown."""
+        known, features = block.known & self.asked, np.arange(len(strength))
+        read = np.zeros(block.y.shape)
+        if len(read):  # scikit-learn refuses tables without rows
+            x = self.prepare.transform(block.x.astype(np.float64))
+            read = x @ self.weights[strength, :, features].T + self.intercepts[strength, features]
+        return np.where(known, np.square(block.y - read), 0.0), np.where(known, np.square(block.y - self.means), 0.0)
 
 
 def _every_strength(x: Array, y: Array) -> Array:
@@ -293,25 +272,24 @@ def _every_strength(x: Array, y: Array) -> Array:
 
 
 def _rows(method: str, readings: Mapping[tuple[Target, Code], _R2]) -> list[Score]:
-    def row(metric: str, factor: str, better: str, reading: _R2) -> Score:
-        draws = reading.draws[np.isfinite(reading.draws)]  # a resample may hold sequences without targets only
-        return score_row(
+    found = [
+        ("R2", f"{target} from {code}", ASKED[target, code], reading.value, reading.draws)
+        for (target, code), reading in readings.items()
+    ]
+    for code, (intended, other) in GAPS.items():
+        own, cross = readings[intended, code], readings[other, code]
+        gap, draws = float(leakage_gap(own.value, cross.value)), leakage_gap(own.draws, cross.draws)
+        found.append(("gap", f"{code} code", "higher", gap, draws))
+    return [
+        score_row(
             method=method,
             metric=metric,
             factor=factor,
             form="",
             better=better,
-            value=reading.value,
-            draws=draws,
+            value=value,
+            draws=draws[np.isfinite(draws)],  # a resample may hold sequences without targets only
             over="test resamples",
         )
-
-    found = [
-        row("R2", f"{target} from {code}", "higher" if INTENDED[target] == code else "", reading)
-        for (target, code), reading in readings.items()
+        for metric, factor, better, value, draws in found
     ]
-    for code, target in OWN.items():
-        own, cross = readings[target, code], readings[OTHER[code], code]
-        gap = _R2(float(leakage_gap(own.value, cross.value)), leakage_gap(own.draws, cross.draws))
-        found.append(row("gap", f"{code} code", "higher", gap))
-    return found
