@@ -47,7 +47,7 @@ class SeriesLeakage(Protocol):
     Parameters
     ----------
     least : int
-        Values of train that a feature (by position: a feature at a position) must have to be read.
+        Sequences of train that must hold a feature (by position: hold it there) for it to be read.
         The rule does not look at the codes, so that all of them are asked about the same values.
     resamples : int
         Resamples of the test sequences for the spread; 0: none.
@@ -121,13 +121,13 @@ class SeriesLeakage(Protocol):
         blocks = [_blocks(target, code, codes[name], targets[name], positions) for name in self.needs]
         fits = []
         for train, valid, test in zip(*blocks, strict=True):
-            asked = train.known.sum(0) >= self.least
+            asked = train.holding() >= self.least
             if asked.any():
                 fits.append((_Ridges(train, asked), valid, test))
         if not fits:
-            most = max(int(train.known.sum(0).max()) for train in blocks[0])
+            most = max(int(train.holding().max()) for train in blocks[0])
             raise DataError(
-                f"no feature of train has {self.least} values of '{target}' that vary; the most are {most}. "
+                f"no feature has '{target}' that vary in {self.least} sequences of train; the most are {most}. "
                 "Lower `least`, use more sequences, or a model with two windows or more per sequence."
             )
         n, features = targets["test"].means.shape
@@ -178,6 +178,10 @@ class _Block:
 
     def where(self, chosen: Array) -> _Block:
         return _Block(self.x[chosen], self.y[chosen], self.known[chosen], self.sequence[chosen])
+
+    def holding(self) -> Array:
+        """Sequences with a known target, per feature."""
+        return np.array([len(np.unique(self.sequence[known])) for known in self.known.T])
 
 
 def _targets(part: Sequences, factors: Factors) -> _Targets:
