@@ -207,7 +207,8 @@ class Sequences:
             values = arrays[name]
             if values is not None:
                 digest.update(f"{name}{values.dtype}{values.shape}".encode())
-                digest.update(np.ascontiguousarray(values).tobytes())
+                # As bytes in place: video would be copied whole otherwise.
+                digest.update(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
         return digest.hexdigest()[:16]
 
     def observed(self) -> Array:

@@ -11,12 +11,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from sklearn.base import clone
 
 import seqdis.datasets
-from seqdis.datasets import MovingFigures, SequenceDataset, ToySeries, UserFile
+from seqdis.datasets import MUG, MovingFigures, SequenceDataset, ToySeries, UserFile, VideoFolder
 from seqdis.errors import DataError
 from seqdis.hyperparameters import fields_of, from_dict, to_dict
 from seqdis.sequences import FactorSpec, Sequences
@@ -35,6 +36,26 @@ def user_file(folder: Path) -> UserFile:
     return UserFile(path=str(folder / "mine.npz"), valid=0.2, test=0.2)
 
 
+def clip(folder: Path, frames: int, shade: int) -> None:
+    folder.mkdir(parents=True)
+    for number in range(frames):
+        cv2.imwrite(str(folder / f"{number}.png"), np.full((9, 12, 3), shade + 10 * number, dtype=np.uint8))
+
+
+def mug_copy(folder: Path) -> MUG:
+    for take in range(24):
+        clip(folder / f"{take % 3:03d}" / ("anger" if take % 2 else "fear") / f"take{take:03d}", 8, take)
+    return MUG(root=str(folder), crop="none", size=8, length=3)
+
+
+def video_folder(folder: Path) -> VideoFolder:
+    for video in range(20):
+        clip(folder / f"v{video}", 3 + video % 4, video)
+    rows = "".join(f"v{video},{'ann' if video % 3 else 'bob'},{video % 2}\n" for video in range(20))
+    (folder / "labels.csv").write_text("file,who,move\n" + rows)
+    return VideoFolder(path=str(folder), labels="labels.csv", dynamic=("move",), size=8, length=5, valid=0.2, test=0.2)
+
+
 # Settings that bring out every kind of array; one line for each entry whose data need no download.
 LOCAL: dict[str, Callable[[Path], SequenceDataset]] = {
     "moving-figures": lambda _: MovingFigures(**SIZES, size=16),
@@ -42,6 +63,8 @@ LOCAL: dict[str, Callable[[Path], SequenceDataset]] = {
     "toy-series": lambda _: ToySeries(**SIZES),
     "toy-series with gaps": lambda _: ToySeries(**SIZES, missing_rate=0.3, ragged=True, unseen=0.3),
     "file": user_file,
+    "mug": mug_copy,
+    "videos": video_folder,
 }
 
 

@@ -67,7 +67,7 @@ def _check(words: list[str], flags: list[str]) -> None:
             note(f"{data.name}: no files to download, nothing to check")
         for file in check(data):
             bad += file.state in ("altered", "missing", "partial")
-            say(f"{data.name:14s}{file.state:10s}{file.path}")
+            say(f"{data.name:13s} {file.state:10s}{file.path}")
     if bad:
         raise DataError(f"{bad} file(s) missing or altered. `seqdis data fetch DATA` downloads what is missing.")
 

@@ -21,8 +21,9 @@ from seqdis.hyperparameters import to_dict
 HELP = """usage: seqdis fit METHOD DATA [--out FOLDER] [--published NAME [--preset paper|reference]] [settings]
 
 Train METHOD on DATA and write a run folder. DATA is a data set (seqdis list datasets) or your own
-.npy, .npz, .csv or .parquet file (seqdis show file tells what it holds). The same command again
-resumes a run that was killed, and reuses one that is finished.
+.npy, .npz, .csv or .parquet file (seqdis show file tells what it holds), or your folder of videos
+(seqdis show videos). The same command again resumes a run that was killed, and reuses one that is
+finished.
 
   --out FOLDER       run folder (default: runs/METHOD-DATA)
   --published NAME   start from published settings (seqdis show METHOD lists them)
@@ -60,7 +61,7 @@ def run(arguments: list[str]) -> None:
             return
         usage_error("fit", "METHOD and DATA", arguments)
     method, flags = _start(words[0], flags)
-    default = Options(out="runs/" + "-".join(re.split(r"[:/\\]", word)[-1] for word in words))
+    default = Options(out="runs/" + "-".join(re.split(r"[:/\\]", word.rstrip("/\\"))[-1] for word in words))
     parts = with_overrides(
         {"options": default, "": method, "data": data_of(words[1])},
         flags,

@@ -30,9 +30,11 @@ def run(arguments: list[str]) -> None:
         if words and words[0] != shelf:
             continue
         say(f"{shelf}:")
-        for name, entry in sorted(entries.names(shelf).items()):
+        known = entries.names(shelf)
+        width = max(map(len, known)) + 2
+        for name, entry in sorted(known.items()):
             first = (entry.__doc__ or "").strip().splitlines()[0]
-            say(f"  {name:18s}{first}")
+            say(f"  {name:{width}s}{first}")
             if shelf == "methods":
                 can = [ability.replace("_", " ") for ability in ABILITIES if getattr(entry, ability)]
-                say(f"  {'':18s}{', '.join(entry.kinds)}; {', '.join(can)}")
+                say(f"  {'':{width}s}{', '.join(entry.kinds)}; {', '.join(can)}")

@@ -3,17 +3,25 @@
 from seqdis.datasets._base import SequenceDataset
 from seqdis.datasets.air_quality import BeijingAirQuality
 from seqdis.datasets.etth1 import ETTh1
+from seqdis.datasets.faces import FaceSequences
 from seqdis.datasets.files import UserFile
 from seqdis.datasets.moving_figures import MovingFigures
+from seqdis.datasets.mug import MUG
 from seqdis.datasets.physionet import PhysioNet2012
+from seqdis.datasets.sprites import Sprites
 from seqdis.datasets.toy_series import ToySeries
+from seqdis.datasets.videos import VideoFolder
 
 __all__ = [
+    "MUG",
     "BeijingAirQuality",
     "ETTh1",
+    "FaceSequences",
     "MovingFigures",
     "PhysioNet2012",
     "SequenceDataset",
+    "Sprites",
     "ToySeries",
     "UserFile",
+    "VideoFolder",
 ]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from seqdis.evaluation.report import Report
+from seqdis.report.confusion import confusion_pictures
 from seqdis.report.figures import score_bars, tsne
 from seqdis.report.grids import reconstructions, sample_grid, swap_grid
 from seqdis.report.page import write_page
@@ -63,4 +64,4 @@ def pictures(model: Any, part: Sequences, truth: Any, report: Report, seed: int)
         drawn.append(tsne(codes, some.labels, some.spec, seed=seed))
         if {"season", "rain"} <= set(some.labels):
             drawn.append(season_map(codes, some.labels, some.spec, seed=seed))
-    return drawn + list(reconstructions(model, few))
+    return drawn + list(reconstructions(model, few)) + confusion_pictures(report)

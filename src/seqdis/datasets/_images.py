@@ -1,0 +1,90 @@
+"""Pictures through OpenCV, which is imported on first use: it comes with the extra ``video``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from seqdis.errors import DataError
+
+Pixels = npt.NDArray[np.uint8]
+IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".pgm", ".ppm", ".tif", ".tiff", ".webp")
+
+
+def opencv() -> Any:
+    """The module ``cv2``.
+
+    Raises
+    ------
+    DataError
+        It is not installed.
+    """
+    try:
+        import cv2
+    except ImportError as error:
+        raise DataError(
+            "images and videos are read by OpenCV, which is not installed: `pip install 'seqdis[video]'`."
+        ) from error
+    return cv2
+
+
+def decoded(path: Path, *, colour: bool = True) -> Pixels:
+    """Pixels of an image file, (height, width, 3) in RGB, or (height, width, channels) as stored, with alpha last.
+
+    Raises
+    ------
+    DataError
+        No such file, or no image that OpenCV can read.
+    """
+    cv2 = opencv()
+    try:
+        content = np.fromfile(path, dtype=np.uint8)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error}). Check that it is there and its permissions.") from error
+    image = cv2.imdecode(content, cv2.IMREAD_COLOR if colour else cv2.IMREAD_UNCHANGED) if len(content) else None
+    if image is None:
+        raise DataError(f"{path} is no image that OpenCV can read, or is cut short; remove it or get it again.")
+    if image.ndim == 2:
+        image = image[..., None]
+    return rgb(image) if image.shape[2] >= 3 else image
+
+
+def rgb(image: Pixels) -> Pixels:
+    """Channels in the order red, green, blue (alpha stays last) instead of OpenCV's."""
+    return image[..., [2, 1, 0, *range(3, image.shape[2])]]
+
+
+def resized(image: Pixels, size: int, fit: Literal["crop", "stretch"] = "crop") -> Pixels:
+    """An image (height, width, 3) as (3, size, size), averaged over areas.
+
+    Parameters
+    ----------
+    image : array of uint8, (height, width, 3)
+    size : int
+        Pixels of a side.
+    fit : "crop" or "stretch"
+        The middle square, or the whole image with its sides scaled each by its own factor.
+    """
+    cv2 = opencv()
+    if fit == "crop":
+        side = min(image.shape[:2])
+        top, left = ((extent - side) // 2 for extent in image.shape[:2])
+        image = image[top : top + side, left : left + side]
+    smaller = size <= min(image.shape[:2])
+    scaled = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
+    return np.ascontiguousarray(scaled.reshape(size, size, -1).transpose(2, 0, 1))
+
+
+def frame_files(folder: Path) -> list[Path]:
+    """Image files of a folder in the order of the number that ends their names; those without one come first."""
+    found = [path for path in folder.iterdir() if path.suffix.lower() in IMAGES and not path.name.startswith(".")]
+    return sorted(found, key=lambda path: (_number(path), path.name))
+
+
+def _number(path: Path) -> int:
+    digits = re.search(r"\d+$", path.stem)
+    return int(digits.group()) if digits else -1

@@ -1,0 +1,90 @@
+"""Videos of a user: which are in a folder, and their frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from seqdis.datasets._images import Pixels, decoded, frame_files, opencv, resized, rgb
+from seqdis.errors import DataError
+from seqdis.sequences import Array
+
+VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm", ".gif")
+
+
+def videos_in(folder: Path) -> list[Path]:
+    """Video files of a folder, and folders inside it that hold images, by name."""
+    entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    return [entry for entry in entries if (frame_files(entry) if entry.is_dir() else entry.suffix.lower() in VIDEOS)]
+
+
+def read_video(path: Path, size: int, stride: int, fit: Literal["crop", "stretch"]) -> Pixels:
+    """Every ``stride``-th frame of a video, (time, 3, size, size), the first one included.
+
+    Raises
+    ------
+    DataError
+        A file that OpenCV cannot decode, or without frames; an image that cannot be read.
+    """
+    images = map(decoded, frame_files(path)[::stride]) if path.is_dir() else _decoded_video(path, stride)
+    frames = [resized(image, size, fit) for image in images]
+    if not frames:
+        raise DataError(
+            f"{path}: no frame could be read. The file is empty, damaged or of a kind that OpenCV cannot decode; "
+            "convert it to .mp4 or to a folder of images, or remove it."
+        )
+    return np.stack(frames)
+
+
+def read_labels(path: Path, videos: list[Path]) -> dict[str, Array]:
+    """Label columns of a table, one row for each video in their order.
+
+    Parameters
+    ----------
+    path : Path
+        ``.csv`` with a column ``file`` (name of the video file or of the folder of images); all others are labels.
+    videos : list of Path
+
+    Raises
+    ------
+    DataError
+        No such table, no column ``file``, a video without a row or with two. Rows of other files are ignored.
+    """
+    try:
+        table = pd.read_csv(path, dtype={"file": str})
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: the table of labels cannot be read ({error}).") from error
+    if "file" not in table.columns or len(table.columns) < 2:
+        raise DataError(
+            f"{path}: columns {', '.join(map(str, table.columns))}; expected 'file' with the names of the videos, and "
+            "one column or more with labels."
+        )
+    names = [video.name for video in videos]
+    absent = sorted(set(names) - set(table["file"]))
+    if absent:
+        raise DataError(f"{path}: {len(absent)} of {len(names)} videos have no row, such as {absent[0]}. Add them.")
+    table = table[table["file"].isin(names)].set_index("file")
+    repeated = table.index[table.index.duplicated()]
+    if len(repeated):
+        raise DataError(f"{path}: {repeated[0]} has several rows; expected one for each video.")
+    return {str(name): table.loc[names, name].to_numpy() for name in table.columns}
+
+
+def _decoded_video(path: Path, stride: int) -> Iterator[Pixels]:
+    cv2: Any = opencv()
+    capture = cv2.VideoCapture(str(path))
+    try:
+        index = 0
+        while capture.grab():  # decodes only what is retrieved
+            if index % stride == 0:
+                good, image = capture.retrieve()
+                if not good:
+                    return
+                yield rgb(image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2))
+            index += 1
+    finally:
+        capture.release()

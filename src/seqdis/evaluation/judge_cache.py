@@ -1,0 +1,99 @@
+"""Judges on disk: trained once per settings and data, then loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from seqdis.evaluation.judge import Judge, Watcher
+from seqdis.hyperparameters import signature
+from seqdis.sequences import Sequences
+
+VERSION = 1
+"""Raised when network or training of `Judge` change: judges of before are then trained anew."""
+
+_log = logging.getLogger(__name__)
+
+
+def fitted_judge(
+    judge: Judge, train: Sequences, valid: Sequences, folder: Path, *, watch: Watcher | None = None
+) -> Judge:
+    """A fitted copy of a judge, from the folder if it was trained before.
+
+    Parameters
+    ----------
+    judge : Judge
+        Its settings; left unfitted.
+    train, valid : Sequences
+    folder : Path
+        Where trained judges are kept, as weights without code.
+    watch : callable, optional
+        See `seqdis.evaluation.judge.Watcher`; not called where nothing is trained.
+
+    Notes
+    -----
+    A file appears whole or not at all and holds a checksum of its weights; a damaged one is trained
+    anew. If the folder cannot be written the judge is still returned and a warning is logged.
+    """
+    path = folder / f"judge-{cache_key(judge, train, valid)}.safetensors"
+    if path.exists():
+        try:
+            return _load(judge, train, path)
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+            _log.warning("training the judge anew: the cache file %s is damaged (%s)", path, error)
+    fitted: Judge = judge.replace().fit(train, valid, watch=watch)
+    try:
+        _store(fitted, path)
+    except OSError as error:
+        _log.warning("the judge is not cached: cannot write %s (%s)", path, error)
+    return fitted
+
+
+def cache_key(judge: Judge, train: Sequences, valid: Sequences) -> str:
+    """Hash of all that decides the weights: settings, both parts, version. What happens below a floor does not."""
+    settings = signature(judge.replace(floor=Judge.floor, on_weak=Judge.on_weak))
+    text = json.dumps([VERSION, settings, train.fingerprint(), valid.fingerprint()])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _load(judge: Judge, train: Sequences, path: Path) -> Judge:
+    copy = judge.replace()
+    network = copy.fresh_network(train)
+    with safe_open(path, framework="pt") as file:
+        about = json.loads((file.metadata() or {})["judge"])
+    weights = load_file(path)
+    if about["weights"] != _checksum(weights):
+        raise ValueError("the weights do not match their checksum")
+    network.load_state_dict(weights)
+    copy.history_ = list(about["history"])
+    copy.network_ = network.eval()
+    return copy
+
+
+def _store(judge: Judge, path: Path) -> None:
+    weights = {name: value.detach().cpu().contiguous() for name, value in judge.network_.state_dict().items()}
+    about = {"history": judge.history_, "weights": _checksum(weights)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.stem}.{uuid.uuid4().hex}.tmp")
+    try:
+        save_file(weights, temporary, metadata={"judge": json.dumps(about)})
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _checksum(weights: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(name.encode())
+        digest.update(weights[name].numpy().tobytes())
+    return digest.hexdigest()
