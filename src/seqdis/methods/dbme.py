@@ -205,13 +205,13 @@ def _seen(batch: Batch) -> Tensor:
     return valid.expand_as(batch.x) if batch.mask is None else batch.mask & valid
 
 
-def _ours(epochs: int, **values: Any) -> dict[str, Any]:
-    return {"training": Training(max_epochs=epochs, lr=3e-3, schedule="cosine"), **values}
+def _ours(epochs: int, batch: int = 32, **values: Any) -> dict[str, Any]:
+    return {"training": Training(max_epochs=epochs, batch_size=batch, lr=3e-3, schedule="cosine"), **values}
 
 
 OURS: dict[str, dict[str, Any]] = {
-    "air-quality": _ours(20, window=24, ridge=0.1, static_dim=8, dynamic_dim=8),
-    "etth1": _ours(150, window=24, ridge=0.1, static_dim=8, dynamic_dim=8),
+    "air-quality": _ours(40, batch=10, window=24, ridge=0.1, static_dim=8, dynamic_dim=8),
+    "etth1": _ours(300, batch=10, window=24, ridge=0.1, static_dim=8, dynamic_dim=8),
     "icu-unit": _ours(20, window=4, parts=4, profile=False, ridge=1.0, static_dim=48, dynamic_dim=8),
     "mortality": _ours(20, window=4, parts=4, profile=False, ridge=1.0, static_dim=32, dynamic_dim=8),
     "mortality-all": _ours(20, window=4, parts=2, profile=False, ridge=1.0, static_dim=80, dynamic_dim=8),
