@@ -21,7 +21,7 @@ study = Study(
         "without step profile": ours.replace(profile=False),
         "w/o sub": ours.replace(subtract=False),
     },
-    data={f"test year {year}": BeijingAirQuality(test_year=year) for year in (2016, 2015, 2014, 2013)},
+    data={f"test year {year}": BeijingAirQuality(test_year=year, valid="year") for year in (2016, 2015, 2014, 2013)},
     protocols=(CalendarMonth(forms=("corrected",)), SeriesLeakage()),
     seeds=(0,),
     reference="DBME",

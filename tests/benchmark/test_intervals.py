@@ -83,3 +83,11 @@ def test_a_control_stands_beside_every_seed():
     assert paired({"a": {0: 1.0, 1: 5.0}}, {"a": {None: 2.0}}) == ("training seeds", [-1.0, 3.0])
     assert paired({"a": {0: 1.0}}, {}) == ("training seeds", [])
     assert paired({"a": {0: 1.0}}, {"a": {1: 1.0}}) == ("training seeds", [])
+
+
+def test_an_undefined_score_makes_the_summary_undefined_and_stops_nothing():
+    nan = float("nan")
+    for differences in ([0.5, nan, 0.7], [nan, nan]):
+        assert all(map(isnan, t_interval(differences)))
+    mean, over_seeds, over_splits = spreads([[1.0, nan], [2.0, 4.0]])
+    assert all(map(isnan, (mean, over_seeds, over_splits)))

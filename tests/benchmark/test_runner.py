@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from toy_study import BROKEN, FULL, Buggy, Mortal, draw, toy_study
+from toy_study import BROKEN, FULL, Buggy, Mortal, SameTest, draw, toy_study
 
 from seqdis import load
 from seqdis.benchmark import collect, design, plan, run_missing, run_study, summarise
@@ -114,10 +114,14 @@ def test_a_run_of_the_store_is_a_run_like_any_other(store):
 
 def test_wall_times_and_data_are_kept(store):
     report = collect(toy_study(), plan(toy_study(), store))
-    first = report.provenance["runs"][0]
+    first, second = report.provenance["runs"][:2]
     assert (first["method"], first["split"], first["seed"], first["epochs"]) == ("DBSE", "toy", 0, 1)
     assert first["fit_seconds"] >= 0
-    assert first["evaluation_seconds"]["swap-fidelity"] >= 0
+    # The first run measured the controls as well: what it took says nothing of the method.
+    assert first["evaluation_seconds"] == {}
+    assert second["evaluation_seconds"]["swap-fidelity"] >= 0
+    sizes = {"static_dim": 3, "dynamic_dim": 2}
+    assert report.provenance["code sizes"] == {"DBSE": sizes, "w/o sub": sizes}
     assert report.provenance["sequences"]["toy"] == {"train": 16, "valid": 8, "test": 12}
     assert report.provenance["data"]["toy"]["train"] == draw().fingerprint()
 
@@ -159,9 +163,22 @@ def test_labels_of_the_same_sequences_are_refused(tmp_path):
 
 def test_test_shares_are_those_of_random_splits(tmp_path):
     study = toy_study(data={"a": draw(0), "b": draw(1)})
-    assert design(study, plan(study, tmp_path)).test_share == {"toy-series": 12 / 16}
+    found = design(study, plan(study, tmp_path))
+    assert (found.test_share, found.kinds) == ({"toy-series": 12 / 16}, {"toy-series": "random"})
     independent = toy_study(data=study.data, splits="independent")
-    assert design(independent, plan(independent, tmp_path)).test_share == {}
+    found = design(independent, plan(independent, tmp_path))
+    assert (found.test_share, found.kinds) == ({}, {"toy-series": "independent"})
+
+
+@pytest.mark.parametrize("splits", ["random", "independent"])
+def test_splits_with_one_test_part_are_found_out_whatever_their_scale(tmp_path, splits):
+    study = toy_study(data={"a": SameTest(seed=0), "b": SameTest(seed=1)}, splits=splits)
+    runs = plan(study, tmp_path)
+    assert len({run.split.fingerprints["test"] for run in runs}) == 2
+    found = design(study, runs)
+    assert (found.test_share, found.kinds) == ({}, {"same-test": "same test"})
+    single = toy_study(data={"a": SameTest(seed=0)}, splits=splits)
+    assert design(single, plan(single, tmp_path)).kinds == {"same-test": splits}
 
 
 def test_the_death_of_a_worker_and_what_cannot_be_sent_to_one_are_named(tmp_path):

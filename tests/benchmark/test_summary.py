@@ -22,6 +22,7 @@ def design(**changes):
         "splits": {"d": ("a",)},
         "seeds": (0, 1, 2),
         "reference": "full",
+        "kinds": {"d": "random"},
         "test_share": {"d": 0.25},
     }
     return Design(**settings | changes)
@@ -56,7 +57,7 @@ def test_lines_in_order_with_their_spreads():
 
 def test_differences_of_one_split_are_over_seeds_and_against_reference_and_strongest_control():
     group = only(ONE_SPLIT, design())
-    assert (group.strongest, group.corrected) == ("boosting", False)
+    assert group.strongest == "boosting"
     found = {(each.method, each.against): each for each in group.differences}
     assert set(found) == {("cut", "full"), ("full", "boosting"), ("cut", "boosting")}
     cut = found["cut", "full"]
@@ -78,10 +79,11 @@ def test_several_splits_are_averaged_over_seeds_first_and_corrected():
     assert (cut.mean, cut.n, cut.over) == (pytest.approx(0.3), 3, "splits")
     spread = sqrt((0.2**2 + 0.1**2 + 0.3**2) / 2)
     assert cut.high - cut.mean == pytest.approx(4.302653 * spread * sqrt(1 / 3 + 0.25), abs=1e-5)
-    assert group.corrected
-    independent = only(rows, design(splits={"d": ("a", "b", "c")}, seeds=(0, 1), test_share={}))
-    assert independent.differences[0].high - cut.mean == pytest.approx(4.302653 * spread / sqrt(3), abs=1e-5)
-    assert not independent.corrected
+    assert group.splits == "random"
+    for kind in ("independent", "same test"):
+        plain = only(rows, design(splits={"d": ("a", "b", "c")}, seeds=(0, 1), kinds={"d": kind}, test_share={}))
+        assert plain.differences[0].high - cut.mean == pytest.approx(4.302653 * spread / sqrt(3), abs=1e-5)
+        assert plain.splits == kind
     full = group.lines[0]
     assert (full.seed_spread, full.split_spread, full.n) == (pytest.approx(0.1 * sqrt(2)), pytest.approx(0), 6)
 
@@ -117,3 +119,20 @@ def test_groups_are_what_may_be_compared_and_printed_numbers_alone_make_none():
     printed = score("full", 0.1, role="published", metric="accuracy", split="")
     found = summarise(Report(scores=(*FULL, elsewhere, printed)), design())
     assert [group.metric for group in found] == ["AUROC", "AUPRC"]
+
+
+def test_what_does_not_change_with_the_seed_has_no_interval():
+    found = {(each.method, each.against): each for each in only(ONE_SPLIT, design()).differences}
+    constant = found["cut", "boosting"]
+    assert (constant.mean, constant.low, constant.high, constant.n) == (pytest.approx(-0.15), None, None, 3)
+    assert found["full", "boosting"].low is not None
+    # Over splits, equal differences are what was measured on different sequences.
+    rows = [score(name, 0.5, 0, split) for name in ("full", "cut") for split in ("a", "b")]
+    (splits,) = only(rows, design(splits={"d": ("a", "b")}, seeds=(0,))).differences
+    assert (splits.mean, splits.low, splits.high, splits.over) == (0.0, 0.0, 0.0, "splits")
+
+
+def test_undefined_scores_give_undefined_lines_and_differences():
+    group = only((*FULL[:2], score("full", float("nan"), 2), *CUT), design())
+    (cut,) = group.differences
+    assert all(map(isnan, (cut.mean, cut.low, cut.high, group.lines[0].mean, group.lines[0].seed_spread)))

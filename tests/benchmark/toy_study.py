@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 from typing import Any
 
 from seqdis.benchmark import Study
@@ -32,6 +33,18 @@ def toy_study(**changes: Any) -> Study:
         "reference": "DBSE",
     }
     return Study(**settings | changes)
+
+
+@hyperparameters
+class SameTest(ToySeries):
+    """Other training sequences, and so another scale, before one and the same test part."""
+
+    name = "same-test"
+
+    def _splits(self):
+        parts, fixed = draw(self.seed).parts(), draw(0).parts()["test"]
+        spec = replace(fixed.spec, center=parts["train"].spec.center, scale=(2.0 + self.seed,))
+        return {**parts, "test": replace(fixed, spec=spec)}
 
 
 @hyperparameters

@@ -10,6 +10,7 @@ import pytest
 from command_line import Refused, files, refused
 
 from seqdis.cli import bench
+from seqdis.errors import DataError
 from seqdis.evaluation.report import Report
 
 STUDY = """
@@ -98,7 +99,27 @@ def test_report_only_writes_what_is_there(seqdis, study: Path) -> None:
     seqdis("bench study.py --seeds 0 --out elsewhere")
     done = seqdis("bench study.py --report-only --out results")
     assert (done.status, done.err) == (0, "")
-    assert "| 1 of 2, **rest missing** |" in (study / "results/toy-study.md").read_text()
+    page = (study / "results/toy-study.md").read_text()
+    assert "| 1 of 2, **rest missing** |" in page
+    assert "```bash\nseqdis bench study.py --out results\n```" in page  # which makes them, where this one only shows
+
+
+def test_the_page_names_no_place_on_this_machine(seqdis, study: Path) -> None:
+    assert seqdis(f"bench {study / 'study.py'} --seeds 0 --only DBSE --out {study / 'results'}").status == 0
+    page = (study / "results/toy-study.md").read_text()
+    assert "```bash\nseqdis bench study.py --seeds 0 --only DBSE --out results\n```" in page
+    assert str(study) not in page
+
+
+def test_scores_are_saved_even_if_they_cannot_be_summarised(
+    seqdis, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(report, design):
+        raise DataError("cannot be summarised")
+
+    monkeypatch.setattr("seqdis.benchmark.summarise", fail)
+    assert "cannot be summarised" in seqdis("bench study.py --out results --seeds 0").err
+    assert len(Report.load(study / "results/toy-study.json").find(role="model", metric="swap_mse")) == 2
 
 
 def test_an_interrupted_study_goes_on(seqdis, study: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,3 +99,21 @@ def test_pooled_mean_weighs_values_and_resamples_sequences():
     assert (draws == 2.0).mean() == pytest.approx(0.5, abs=0.1)
     alone, none = pooled_mean(sums[:1], counts[:1], resamples=0, seed=0)
     assert (alone, len(none)) == (10.0, 0)
+
+
+def test_bootstrap_gives_up_where_classes_are_too_rare():
+    labels = np.arange(40)  # all present once in forty draws: about one time in 10^16
+    with pytest.raises(DataError, match=r"2000 draws of 40 sequences gave 0 of 2 .* the rarest has 1 in the test part"):
+        bootstrap(lambda rows: 0.0, 40, resamples=2, seed=0, present=labels)
+    assert len(bootstrap(lambda rows: 0.0, 40, resamples=2, seed=0)) == 2
+
+
+def test_metrics_that_need_all_classes_are_those_that_refuse_one():
+    one, probabilities = np.zeros(4, int), np.full((4, 2), 0.5)
+    for metric in (accuracy, auroc, average_precision):
+        if metric in ALL_CLASSES:
+            with pytest.raises(DataError, match="expected both 0 and 1"):
+                metric(one, probabilities)
+        else:
+            assert metric(one, probabilities) == 1.0
+    assert len(ALL_CLASSES) == 2

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from fakes import PlantedData
 from seqdis.errors import DataError
-from seqdis.evaluation.parts import dataset_name, normalised, parts_of, with_label
+from seqdis.evaluation.parts import dataset_name, normalised, parts_of, refuse_shared, with_label
 from seqdis.sequences import DataSpec, Sequences
 
 
@@ -76,3 +78,34 @@ def test_normalised_is_per_feature_or_channel():
     video = DataSpec(kind="image", shape=(2, 1, 2), length=1, center=(0.0, 10.0), scale=(255.0,))
     pixels = np.array([[[[[255, 0]], [[10, 10]]]]], dtype=np.uint8)
     np.testing.assert_allclose(normalised(pixels, video)[0, 0], [[[1, 0]], [[0, 0]]])
+
+
+@pytest.mark.parametrize("held_by", ["train", "valid"])
+def test_sequences_of_test_that_another_part_holds_are_refused(parts, held_by):
+    refuse_shared(parts)
+    test = replace(parts["test"], ids=np.array([11, 12, 13, 14]))
+    held = parts[held_by]
+    x = held.x.copy()
+    x[[0, 3]] = test.x[[3, 1]]
+    twice = {**parts, held_by: replace(held, x=x), "test": test}
+    words = rf"2 of 4 sequences of planted/test are also in planted/{held_by} \(id 12, 14\).*Leave them out of '{held_by}'"
+    with pytest.raises(DataError, match=words):
+        refuse_shared(twice)
+    with pytest.raises(DataError, match=r"\(row 1, 3\)"):
+        refuse_shared({**twice, "test": parts["test"]})
+
+
+def test_what_is_not_observed_makes_no_difference_and_nothing_observed_no_twin(parts):
+    mask = np.ones(parts["test"].x.shape, bool)
+    mask[0] = False
+    mask[1, 2] = False
+    test = replace(parts["test"], mask=mask)
+    blank = replace(test[:1], x=test.x[:1] + 1)
+    refuse_shared({"train": blank, "test": test})
+    other = replace(test[1:2], x=np.where(mask[1:2], test.x[1:2], 7.0))
+    with pytest.raises(DataError, match=r"1 of 4 .* \(row 1\)"):
+        refuse_shared({"train": other, "test": test})
+    refuse_shared({"train": replace(other, mask=None), "test": test})
+    many = {"train": parts["train"], "test": parts["train"]}
+    with pytest.raises(DataError, match=r"6 of 6 .* \(row 0, 1, 2, 3, 4, \.\.\.\)"):
+        refuse_shared(many)

@@ -145,3 +145,9 @@ def test_what_cannot_be_hidden_is_refused():
         Imputation(share=0.9).run(Recorder(), {**single, "test": replace(single["test"], mask=lonely)})
     with pytest.raises(DataError, match=r"Recorder reconstructed shape \(30, 19, 3\)"):
         Imputation().run(Recorder(answer=lambda X: X.x[:, 1:]), Waves())
+
+
+def test_test_sequences_in_train_are_refused():
+    parts = Waves(missing=0.2).parts()
+    with pytest.raises(DataError, match="30 of 30 sequences of waves/test are also in"):
+        Imputation().run(Recorder(), {**parts, "train": parts["test"]})

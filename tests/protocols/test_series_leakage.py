@@ -314,11 +314,22 @@ def test_without_controls_only_the_model_is_measured(report):
 
 def test_gaps_are_differences_and_raw_features_hold_everything(report):
     rows = {row.factor: row.value for row in report.find(method="raw features")}
-    assert rows["static code"] == pytest.approx(rows[READS[0]] - rows[READS[3]])
-    assert rows["dynamic code"] == pytest.approx(rows[READS[2]] - rows[READS[1]])
+    assert rows["static code"] == pytest.approx(rows[READS[0]] - max(rows[READS[3]], 0))
+    assert rows["dynamic code"] == pytest.approx(rows[READS[2]] - max(rows[READS[1]], 0))
     close([rows[READS[0]], rows[READS[1]]], [1, rows[READS[1]]])
     assert rows[READS[1]] > 0.7
     assert rows["dynamic code"] < 0.2
+
+
+def test_a_read_of_the_other_kind_that_fails_on_test_wins_nothing():
+    sizes = LevelAndCourse().sizes
+    # As read on train and valid the course has the other sign on test: R2 = 1 - 4.
+    turned = lambda m, d: (np.concatenate([m, d.reshape(len(d), -1) * (1 - 2 * (len(d) == sizes[2]))], 1), d)  # noqa: E731
+    report = QUICK.run(Oracle(plant=turned), LevelAndCourse(), controls=False)
+    rows = {row.factor: row for row in report}
+    assert rows[READS[3]].value == pytest.approx(-3, abs=0.1)
+    assert rows["static code"].value == rows[READS[0]].value <= 1
+    assert rows["static code"].spread == pytest.approx(rows[READS[0]].spread)
 
 
 def test_the_spread_is_over_sequences():
@@ -406,6 +417,20 @@ def test_what_holds_nothing_to_read_is_refused():
         QUICK.run(Oracle(stride=STRIDE * WINDOWS), LevelAndCourse(), controls=False)
     with pytest.raises(DataError, match="the static code holds NaN"):
         measured(lambda m, d: (m * np.nan, d))
+
+
+def test_test_sequences_in_train_or_valid_are_refused():
+    parts = LevelAndCourse(missing=0.2).parts()
+    for name in ("train", "valid"):
+        with pytest.raises(DataError, match=rf"100 of 100 sequences of levels/test .* Leave them out of '{name}'"):
+            QUICK.run(Oracle(), {**parts, name: parts["test"]})
+
+
+@pytest.mark.data
+def test_stays_learned_from_without_labels_are_found_in_test(data_root):
+    data = PhysioNet2012(root=str(data_root), sets=("a", "b"), test_set="b", unlabelled=("b",))
+    with pytest.raises(DataError, match="1873 of 1873 sequences of physionet/test are also in physionet/train"):
+        SeriesLeakage().run(Oracle(), data)
 
 
 def test_images_and_spectrograms_are_refused():

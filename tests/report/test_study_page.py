@@ -38,7 +38,7 @@ GROUP = Group(
         Difference(method="DBSE", against="PCA code", mean=-0.04, low=-0.1, high=0.02, n=2, over="training seeds"),
     ),
     strongest="PCA code",
-    corrected=False,
+    splits="random",
 )
 
 
@@ -77,11 +77,48 @@ def test_differences_say_over_what_and_what_they_do_not_cover(page):
 def test_splits_have_a_spread_of_their_own_and_another_note():
     lines = (replace(GROUP.lines[0], split_spread=0.03), *GROUP.lines[1:])
     overs = tuple(replace(each, over="splits") for each in GROUP.differences)
-    page = study_page(ABOUT, [replace(GROUP, lines=lines, differences=overs, corrected=True)])
+    page = study_page(ABOUT, [replace(GROUP, lines=lines, differences=overs)])
     assert "| method |  | mean | ± seeds | ± splits | n |" in page
     assert "| **DBSE** | model | 0.712 | 0.010 | 0.030 | 2 |" in page
     assert "Nadeau and Bengio 2003" in page
     assert "training noise only" not in page
+
+
+@pytest.mark.parametrize(("kind", "words"), [("same test", "all share one test part"), ("independent", "no sequences")])
+def test_the_note_on_splits_says_what_they_have_in_common(kind, words):
+    overs = tuple(replace(each, over="splits") for each in GROUP.differences)
+    page = study_page(ABOUT, [replace(GROUP, differences=overs, splits=kind)])
+    assert words in page
+    assert "Nadeau" not in page
+
+
+def test_a_difference_without_training_noise_has_a_note_in_place_of_an_interval(page):
+    note = "the same for every seed: no interval"
+    assert note not in page  # a single difference is another matter
+    constant = replace(GROUP.differences[0], n=5)
+    constant_page = study_page(ABOUT, [replace(GROUP, differences=(constant,))])
+    assert "| w/o sub | DBSE | -0.0123 | — | 5 | training seeds |" in constant_page
+    assert note in constant_page
+
+
+def test_undefined_bounds_are_said_to_be_undefined():
+    nan = float("nan")
+    each = replace(GROUP.differences[0], mean=nan, low=nan, high=nan, n=2)
+    page = study_page(ABOUT, [replace(GROUP, differences=(each,))])
+    assert "| w/o sub | DBSE | undefined | undefined | 2 | training seeds |" in page
+
+
+def test_code_sizes_stand_in_the_head(page):
+    sizes = {"DBSE": {"static_dim": 8, "dynamic_dim": 4}, "w/o sub": {}, "copies": {"dynamic_dim": 2}}
+    assert "- Code sizes: DBSE static 8, dynamic 4; copies dynamic 2.\n" in study_page(ABOUT | {"code sizes": sizes}, [])
+    assert "whatever the code sizes of the other methods are" in page
+
+
+def test_evaluations_that_measured_controls_too_are_left_out_of_the_times():
+    lead = ABOUT["runs"][0] | {"evaluation_seconds": {}}
+    page = study_page(ABOUT | {"runs": [lead, ABOUT["runs"][1]]}, [])
+    assert "evaluation 1 s, wall time." in page
+    assert "evaluation not timed without controls, wall time." in study_page(ABOUT | {"runs": [lead]}, [])
 
 
 def test_missing_runs_are_named_at_the_top():

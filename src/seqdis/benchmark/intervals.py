@@ -28,7 +28,7 @@ def spreads(values: Iterable[Sequence[float]]) -> tuple[float, float | None, flo
     Returns
     -------
     mean : float
-        Of the splits' means; NaN of nothing.
+        Of the splits' means; NaN of nothing, and like both spreads wherever an undefined score (NaN) has a share.
     seed_spread : float or None
         Root of the variance within splits, pooled by degrees of freedom; None without two seeds.
     split_spread : float or None
@@ -41,7 +41,7 @@ def spreads(values: Iterable[Sequence[float]]) -> tuple[float, float | None, flo
     return (
         statistics.fmean(means) if means else math.nan,
         math.sqrt(squares / freedom) if freedom else None,
-        statistics.stdev(means) if len(means) > 1 else None,
+        _deviation(means) if len(means) > 1 else None,
     )
 
 
@@ -59,7 +59,7 @@ def t_interval(differences: Sequence[float], test_share: float = 0.0) -> tuple[f
     Returns
     -------
     tuple of mean, low, high
-        Bounds are None for a single difference.
+        Bounds are None for a single difference; all NaN if a difference is NaN.
 
     Raises
     ------
@@ -87,9 +87,14 @@ def t_interval(differences: Sequence[float], test_share: float = 0.0) -> tuple[f
     mean, count = statistics.fmean(differences), len(differences)
     if count == 1:
         return mean, None, None
-    error = statistics.stdev(differences) * math.sqrt(1 / count + test_share)
+    error = _deviation(differences) * math.sqrt(1 / count + test_share)
     margin = float(t.ppf((1 + LEVEL) / 2, count - 1)) * error
     return mean, mean - margin, mean + margin
+
+
+def _deviation(values: Sequence[float]) -> float:
+    """Of a sample; NaN where a score is undefined, which `statistics.stdev` does not survive."""
+    return statistics.stdev(values) if all(map(math.isfinite, values)) else math.nan
 
 
 def paired(first: Values, second: Values) -> tuple[str, list[float]]:

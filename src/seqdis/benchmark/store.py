@@ -12,7 +12,7 @@ from typing import Any
 
 from seqdis import __version__, entries
 from seqdis.benchmark.study import Study
-from seqdis.benchmark.summary import Design
+from seqdis.benchmark.summary import Design, SplitKind
 from seqdis.datasets import SequenceDataset
 from seqdis.errors import SettingsError
 from seqdis.estimator import Disentangler
@@ -33,12 +33,16 @@ class Split:
         Not yet prepared: every run reads the sequences anew, so that no more than one split is in memory.
     fingerprints, sizes : dict from part name
         Hash of the content, and sequences.
+    tested_on : str
+        Hash of the test part whatever train is: its fingerprint holds the scale, which comes from train.
+        Empty without a test part.
     """
 
     label: str
     data: SequenceDataset
     fingerprints: dict[str, str]
     sizes: dict[str, int]
+    tested_on: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,16 +143,19 @@ def design(study: Study, runs: Sequence[Run]) -> Design:
     names: dict[str, list[str]] = {}
     for label, split in splits.items():
         names.setdefault(split.data.name, []).append(label)
+    kinds = {name: _kind(study, [splits[label] for label in labels]) for name, labels in names.items()}
     shares = {
         name: max(splits[label].sizes.get("test", 0) / splits[label].sizes["train"] for label in labels)
         for name, labels in names.items()
+        if kinds[name] == "random"
     }
     return Design(
         methods=tuple(study.methods),
         splits={name: tuple(labels) for name, labels in names.items()},
         seeds=tuple(study.seeds),
         reference=study.reference,
-        test_share=shares if study.splits == "random" else {},
+        kinds=kinds,
+        test_share=shares,
     )
 
 
@@ -172,6 +179,7 @@ def collect(study: Study, runs: Sequence[Run]) -> Report:
         },
         provenance={
             "study": {"name": study.name, "title": study.title, "reference": study.reference, "splits": study.splits},
+            "code sizes": {label: _code_sizes(to_dict(model)) for label, model in study.methods.items()},
             "seeds": list(study.seeds),
             "lead": next(run.name for run in runs if run.leads),
             "data": {run.split.label: run.split.fingerprints for run in runs},
@@ -202,12 +210,23 @@ def alone(path: Path) -> Iterator[None]:
 
 def _split(label: str, data: SequenceDataset) -> Split:
     parts = data.replace().parts()
+    test = parts.get("test")
     return Split(
         label=label,
         data=data,
         fingerprints={name: part.fingerprint() for name, part in parts.items()},
         sizes={name: len(part) for name, part in parts.items()},
+        tested_on=replace(test, spec=replace(test.spec, center=(0.0,), scale=(1.0,))).fingerprint() if test else "",
     )
+
+
+def _kind(study: Study, splits: Sequence[Split]) -> SplitKind:
+    tests = {split.tested_on for split in splits}
+    return "same test" if len(splits) > 1 and len(tests) == 1 and "" not in tests else study.splits
+
+
+def _code_sizes(settings: dict[str, Any]) -> dict[str, int]:
+    return {name: settings[name] for name in ("static_dim", "dynamic_dim") if name in settings}
 
 
 def _key(*parts: Any) -> str:

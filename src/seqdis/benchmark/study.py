@@ -44,7 +44,7 @@ class Study:
     splits : "random" or "independent"
         How several splits of one data set came about. "random": the same sequences divided again,
         which makes their scores alike and intervals wider (see `seqdis.benchmark.summary`).
-        "independent": no sequence in common.
+        "independent": no sequence in common. That all have one and the same test part is found out.
 
     Examples
     --------

@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from seqdis.benchmark.intervals import Values, paired, spreads, t_interval
 from seqdis.errors import SettingsError, unknown_name
 from seqdis.evaluation.report import Report, Score
+
+SplitKind = Literal["random", "independent", "same test"]
+"""How splits of a data set differ: the same sequences divided again, no sequence in common, or train and valid only."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,15 +25,16 @@ class Design:
     splits : mapping from data set to labels of its splits
     seeds : tuple of int
     reference : str
+    kinds : mapping from data set to "random", "independent" or "same test"
     test_share : mapping from data set to float
-        Test sequences per training sequence, where the splits divide the same sequences again.
-        Data sets left out have independent splits.
+        Test sequences per training sequence, of those whose splits are "random".
     """
 
     methods: tuple[str, ...]
     splits: Mapping[str, tuple[str, ...]]
     seeds: tuple[int, ...]
     reference: str
+    kinds: Mapping[str, SplitKind]
     test_share: Mapping[str, float]
 
 
@@ -70,7 +75,8 @@ class Difference:
     Parameters
     ----------
     low, high : float or None
-        None: a single difference has no interval.
+        None: a single difference has no interval, and neither have equal ones over training seeds. A method
+        without training noise would seem to be measured without error.
     n : int
         Differences.
     over : "training seeds" or "splits"
@@ -94,8 +100,8 @@ class Group:
     ----------
     strongest : str
         The control of the best mean score on test; empty where there is none or no good direction.
-    corrected : bool
-        Whether intervals over splits allow for their sharing sequences.
+    splits : "random", "independent" or "same test"
+        What intervals over splits cover; only those of "random" ones allow for shared sequences.
     """
 
     protocol: str
@@ -107,7 +113,7 @@ class Group:
     lines: tuple[Line, ...]
     differences: tuple[Difference, ...]
     strongest: str
-    corrected: bool
+    splits: SplitKind
 
 
 def summarise(report: Report, design: Design) -> tuple[Group, ...]:
@@ -167,7 +173,7 @@ def _group(scores: Sequence[Score], design: Design) -> Group:
         ),
         differences=_differences(methods, controls, (design.reference, strongest), share),
         strongest=strongest,
-        corrected=share > 0 and len(splits) > 1,
+        splits=design.kinds[first.dataset],
     )
 
 
@@ -216,6 +222,8 @@ def _differences(
             over, values = paired(first, second)
             if name != other and values:
                 mean, low, high = t_interval(values, share if over == "splits" else 0.0)
+                if over == "training seeds" and len(set(values)) == 1:
+                    low = high = None
                 found.append(
                     Difference(method=name, against=other, mean=mean, low=low, high=high, n=len(values), over=over)
                 )

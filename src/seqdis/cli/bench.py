@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from dataclasses import dataclass, replace
@@ -67,7 +68,7 @@ def run(arguments: list[str]) -> None:
     if len(words) != 1:
         usage_error("bench", "one STUDY.py", arguments)
     chosen = options(Options(), flags, f"seqdis bench {shlex.join(words)}", HELP.split("\n\n")[1])
-    study, command = load_study(words[0]), "seqdis bench " + shlex.join(arguments)
+    study, command = load_study(words[0]), _command(arguments)
     if chosen.seeds:
         study = replace(study, seeds=chosen.seeds)
         study.check()
@@ -79,6 +80,12 @@ def run(arguments: list[str]) -> None:
     written = _write(study, runs, chosen.out, command)
     if failures or not written:
         raise SeqdisError(_what_failed(failures))
+
+
+def _command(arguments: list[str]) -> str:
+    """What makes the same results in this folder; its place on this machine is of no use to a reader."""
+    kept = [each for each in arguments if each.replace("_", "-") != "--report-only"]
+    return "seqdis bench " + shlex.join(os.path.relpath(each) if os.path.isabs(each) else each for each in kept)
 
 
 def _run(study: Any, runs: list[Any], chosen: Options) -> Any:
@@ -107,8 +114,8 @@ def _write(study: Any, runs: list[Any], out: Path, command: str) -> bool:
     if not len(report):
         return False
     report = replace(report, provenance={**report.provenance, "command": command})
-    groups = summarise(report, design(study, runs))
     report.save(out / f"{study.name}.json")
+    groups = summarise(report, design(study, runs))
     page = out / f"{study.name}.md"
     write_bytes(page, study_page(report.provenance, groups).encode())
     say(f"written: {page}")

@@ -40,7 +40,7 @@ def read_members(path: Path, pattern: str, nested: str = "") -> Iterator[tuple[s
     Raises
     ------
     DataError
-        The archive is damaged, or a member name is absolute or has ``..``.
+        The archive is damaged, encrypted or packed by an unknown method, or a member name is absolute or has ``..``.
     """
     wanted = re.compile(pattern)
     try:
@@ -56,6 +56,11 @@ def read_members(path: Path, pattern: str, nested: str = "") -> Iterator[tuple[s
         raise DataError(f"{path} cannot be read ({error}). Change its permissions.") from error
     except _DAMAGED as error:
         raise DataError(f"{path} is cut short or damaged ({error}). Delete it and fetch or copy it again.") from error
+    except RuntimeError as error:  # of zipfile; an unknown method of compression is a NotImplementedError, a child of it
+        raise DataError(
+            f"{path} cannot be unpacked ({error}): it is encrypted or packed by a method that is not supported. Get it "
+            "from its publisher, or unpack it and use the folder."
+        ) from error
 
 
 def read_file(path: Path) -> bytes:

@@ -56,9 +56,18 @@ def mapped(name: str, key: str, shape: tuple[int, ...], blocks: Callable[[], Ite
     except OSError as error:
         _log.warning("prepared data of %s are not cached: cannot write %s (%s)", name, path, error)
     if found is None:
-        found = np.concatenate(list(blocks()))
-        found.flags.writeable = False
+        found = _in_memory(shape, blocks())
     return found
+
+
+def _in_memory(shape: tuple[int, ...], blocks: Iterable[Bytes]) -> Bytes:
+    array, filled = np.empty(shape, dtype=np.uint8), 0
+    for block in blocks:
+        array[filled : filled + len(block)] = block
+        filled += len(block)
+    assert filled == len(array)  # else the rest would be what lay in memory before
+    array.flags.writeable = False
+    return array
 
 
 def _opened(path: Path, shape: tuple[int, ...]) -> Bytes | None:

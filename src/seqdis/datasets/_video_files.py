@@ -28,7 +28,7 @@ def read_video(path: Path, size: int, stride: int, fit: Literal["crop", "stretch
     Raises
     ------
     DataError
-        A file that OpenCV cannot decode, or without frames; an image that cannot be read.
+        A file or one of its frames that OpenCV cannot decode, or without frames; an image that cannot be read.
     """
     images = map(decoded, frame_files(path)[::stride]) if path.is_dir() else _decoded_video(path, stride)
     frames = [resized(image, size, fit) for image in images]
@@ -83,7 +83,10 @@ def _decoded_video(path: Path, stride: int) -> Iterator[Pixels]:
             if index % stride == 0:
                 good, image = capture.retrieve()
                 if not good:
-                    return
+                    raise DataError(
+                        f"{path}: frame {index} (counted from 0) cannot be decoded; the file is damaged. Repair or "
+                        "convert it, or remove it."
+                    )
                 yield rgb(image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2))
             index += 1
     finally:

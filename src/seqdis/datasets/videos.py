@@ -49,7 +49,7 @@ class VideoFolder(SequenceDataset):
     Raises
     ------
     SettingsError
-        From `split`: columns named in `dynamic` that are not there.
+        From `split`: columns named in `dynamic` that are not there; parts that leave nothing for train.
     DataError
         From `split`: no folder, no videos, videos or labels that cannot be read, OpenCV is not installed.
 
@@ -91,6 +91,11 @@ class VideoFolder(SequenceDataset):
         return self._read()[0]
 
     def _splits(self) -> Mapping[str, Sequences]:
+        if self.valid + self.test >= 1:
+            raise SettingsError(
+                f"VideoFolder.valid = {self.valid:g} and VideoFolder.test = {self.test:g}: nothing is left for train; "
+                "expected shares of less than 1 together."
+            )
         sequences, video = self._read()
         shares = {"train": 1 - self.valid - self.test, "valid": self.valid, "test": self.test}
         shares = {part: share for part, share in shares.items() if share}

@@ -124,14 +124,15 @@ class Judge(Settings):
         Parameters
         ----------
         X : Sequences, or array (n, time, channels, height, width)
-            Arrays hold bytes, or floats in [0, 1] as models decode them.
+            Arrays hold bytes, stored as those of the data it was fitted on (``spec_.scale``), or floats in [0, 1]
+            as models decode them.
         lengths : array of int, (n,), optional
             Real frames of the sequences of an array.
 
         Raises
         ------
         DataError
-            Frames of another shape, or values that are not finite.
+            Frames of another shape, or values that are not finite or leave [0, 1].
         """
         if not hasattr(self, "network_"):
             raise NotFittedError("this Judge is not fitted yet: call fit(train, valid).")
@@ -184,24 +185,36 @@ class Judge(Settings):
         return self.factors or tuple(known)
 
     def targets(self, part: Sequences) -> dict[str, Tensor]:
-        """Labels of the judged factors, int64 (n,), -1 where unknown.
+        """Labels of the judged factors, int64 (n,), -1 where unknown (NaN, or any negative number).
 
         Raises
         ------
         DataError
-            A label is missing, unknown for all sequences, or not among the classes.
+            A label is missing, unknown for all sequences, not among the classes or one per step, or its classes
+            have other names than those of train.
         """
         found = {}
         for name, count in self.classes_.items():
             if name not in part.labels:
                 raise DataError(f"{part.name}: {unknown_name('label', name, part.labels)}")
-            labels = np.asarray(part.labels[name]).astype(np.int64)
+            given, expected = part.spec.factor(name).classes, self.spec_.factor(name).classes
+            if given != expected:
+                raise DataError(
+                    f"{part.name}: classes of '{name}' are {', '.join(given)}; the judge is trained on "
+                    f"{', '.join(expected)}. Label all parts by the same classes in the same order."
+                )
+            values = np.asarray(part.labels[name])
+            if values.ndim != 1:
+                raise DataError(
+                    f"{part.name}: labels of '{name}' have shape {values.shape}; expected one per sequence."
+                )
+            labels = np.where(values >= 0, values, -1)  # NaN is not
             if not (labels >= 0).any() or labels.max() >= count:
                 raise DataError(
                     f"{part.name}: labels of '{name}' lie in {labels.min()}..{labels.max()}; expected classes in "
                     f"0..{count - 1} (-1: unknown), one of them known at least."
                 )
-            found[name] = torch.from_numpy(labels)
+            found[name] = torch.from_numpy(labels.astype(np.int64))
         return found
 
     def _pass(
@@ -211,25 +224,33 @@ class Judge(Settings):
         order: Tensor,
         optimiser: torch.optim.Optimizer | None = None,
     ) -> float:
-        """Once over the rows, with updates if there is an optimiser; the mean loss per sequence."""
+        """Once over the rows, with updates if there is an optimiser; the mean loss per known label, over factors."""
         network.train(optimiser is not None)
-        total = torch.zeros((), device=part.store.device)
+        totals, counts = torch.zeros(2, len(part.targets), device=part.store.device)
         for rows in order.split(self.batch_size):
             outputs = network(part.store.take(rows))
-            loss = torch.stack([_loss(outputs[name], labels[rows]) for name, labels in part.targets.items()]).sum()
+            losses = [_loss(outputs[name], labels[rows]) for name, labels in part.targets.items()]
+            summed, known = (torch.stack(each) for each in zip(*losses, strict=True))
             if optimiser is not None:
                 optimiser.zero_grad(set_to_none=True)
-                loss.backward()
+                (summed / known.clamp(min=1)).sum().backward()
                 optimiser.step()
-            total += loss.detach() * len(rows)
-        return float(total) / len(order)
+            # Means of batches would weigh a label by how few others are known in its batch.
+            totals += summed.detach()
+            counts += known
+        return float((totals / counts).sum())
 
     def _as_sequences(self, X: Any, lengths: Array | None) -> Sequences:
         if isinstance(X, Sequences):
             x, lengths, mask, scale, name = X.x, X.lengths, X.mask, X.spec.scale, X.name
         else:
             x, mask, name = np.asarray(X), None, "generated"
-            scale = (255.0,) if x.dtype == np.uint8 else (1.0,)
+            scale = self.spec_.scale if x.dtype == np.uint8 else (1.0,)
+            if x.size and (x.min() < 0 or x.max() > scale[0]):
+                raise DataError(
+                    f"{name}: values {x.min():g}..{x.max():g} ({x.dtype}); expected bytes up to "
+                    f"{self.spec_.scale[0]:g} as in the data the judge was fitted on, or floats in [0, 1]."
+                )
         if x.ndim < 2:
             raise DataError(f"{name}: got shape {x.shape}; a judge looks at (n, time, {self.spec_.shape}).")
         return Sequences(
@@ -249,8 +270,7 @@ def _device(network: JudgeNetwork) -> torch.device:
     return next(network.parameters()).device
 
 
-def _loss(scores: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy of the known labels; zero, and no gradient, where none is known."""
+def _loss(scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross-entropy summed over the known labels, and their number."""
     labels = labels.to(scores.device)
-    summed = cross_entropy(scores.float(), labels, ignore_index=-1, reduction="sum")
-    return summed / (labels >= 0).sum().clamp(min=1)
+    return cross_entropy(scores.float(), labels, ignore_index=-1, reduction="sum"), (labels >= 0).sum()

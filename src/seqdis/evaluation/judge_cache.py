@@ -9,16 +9,18 @@ import os
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from seqdis.evaluation.judge import Judge, Watcher
+from seqdis.evaluation.judge_network import JudgeNetwork
 from seqdis.hyperparameters import signature
 from seqdis.sequences import Sequences
 
-VERSION = 1
+VERSION = 2
 """Raised when network or training of `Judge` change: judges of before are then trained anew."""
 
 _log = logging.getLogger(__name__)
@@ -46,10 +48,15 @@ def fitted_judge(
     """
     path = folder / f"judge-{cache_key(judge, train, valid)}.safetensors"
     if path.exists():
+        stored = judge.replace()
+        network = stored.fresh_network(train)  # what goes wrong here is no fault of the file
         try:
-            return _load(judge, train, path)
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+            stored.history_ = _load(network, path)
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             _log.warning("training the judge anew: the cache file %s is damaged (%s)", path, error)
+        else:
+            stored.network_ = network.eval()
+            return stored
     fitted: Judge = judge.replace().fit(train, valid, watch=watch)
     try:
         _store(fitted, path)
@@ -65,18 +72,15 @@ def cache_key(judge: Judge, train: Sequences, valid: Sequences) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _load(judge: Judge, train: Sequences, path: Path) -> Judge:
-    copy = judge.replace()
-    network = copy.fresh_network(train)
+def _load(network: JudgeNetwork, path: Path) -> list[dict[str, Any]]:
+    """Fill a network with stored weights; the history of their training."""
     with safe_open(path, framework="pt") as file:
         about = json.loads((file.metadata() or {})["judge"])
     weights = load_file(path)
     if about["weights"] != _checksum(weights):
         raise ValueError("the weights do not match their checksum")
     network.load_state_dict(weights)
-    copy.history_ = list(about["history"])
-    copy.network_ = network.eval()
-    return copy
+    return [dict(record) for record in about["history"]]
 
 
 def _store(judge: Judge, path: Path) -> None:

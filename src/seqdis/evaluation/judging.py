@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
@@ -63,7 +63,7 @@ class RealTest:
     judge : Judge
         Fitted.
     part : Sequences
-        The test part.
+        The test part, its judged labels as `Judge.targets` gives them.
     views : mapping from factor to array, (n, classes)
         The judge's class probabilities.
     accuracy : mapping from factor to float
@@ -76,23 +76,37 @@ class RealTest:
     accuracy: Mapping[str, float]
 
     @classmethod
-    def of(cls, judge: Judge, parts: Mapping[str, Sequences], folder: Path) -> RealTest:
+    def of(
+        cls, judge: Judge, parts: Mapping[str, Sequences], folder: Path, needed: Collection[str] | None = None
+    ) -> RealTest:
         """Train the judge on train and valid (or load it from ``folder``) and show it test.
+
+        Parameters
+        ----------
+        judge : Judge
+            Its settings.
+        parts : mapping from part name to Sequences
+        folder : Path
+        needed : collection of str, optional
+            Factors whose scores will be used; None: all that are judged.
 
         Raises
         ------
+        DataError
+            Labels of test that are not those of train; see `Judge.targets`.
         SeqdisError
-            The judge is too weak, by its own ``floor``, and ``on_weak`` is "refuse".
+            The judge is too weak on a needed factor, by its own ``floor``, and ``on_weak`` is "refuse".
         """
         fitted, test = fitted_judge(judge, parts["train"], parts["valid"], folder), parts["test"]
-        fitted.targets(test)  # the same labels are asked of test, with the same errors
+        targets = {name: labels.numpy() for name, labels in fitted.targets(test).items()}
+        test = replace(test, labels={**test.labels, **targets})
         views = fitted.predict_proba(test)
         right = {}
         for name, probabilities in views.items():
             labels = test.labels[name]
             right[name] = accuracy(labels[labels >= 0], probabilities[labels >= 0])
         real = cls(judge=fitted, part=test, views=views, accuracy=right)
-        real._refuse_weak()
+        real._refuse_weak(views if needed is None else needed)
         return real
 
     def factors(self, kind: Kind) -> tuple[str, ...]:
@@ -112,8 +126,8 @@ class RealTest:
             "epochs trained": len(self.judge.history_),
         }
 
-    def _refuse_weak(self) -> None:
-        weak = {name: value for name, value in self.accuracy.items() if self.mark(name)}
+    def _refuse_weak(self, needed: Collection[str]) -> None:
+        weak = {name: self.accuracy[name] for name in needed if self.mark(name)}
         if weak and self.judge.on_weak == "refuse":
             listed = ", ".join(f"'{name}' in {value:.3f}" for name, value in weak.items())
             raise SeqdisError(
@@ -153,7 +167,9 @@ def one_kept(model: Generative, codes: Factors, keep: Kind, seed: int) -> Factor
     return Factors(drawn.static, codes.dynamic, codes.lengths, codes.stride)
 
 
-def judged(judge: Judge, model: Generative, codes: Factors, like: Sequences) -> dict[str, Array]:
+def judged(
+    judge: Judge, model: Generative, codes: Factors, steps: int, lengths: Array | None = None
+) -> dict[str, Array]:
     """The judge's class probabilities on decoded codes, (n, classes) for every factor.
 
     Parameters
@@ -161,14 +177,16 @@ def judged(judge: Judge, model: Generative, codes: Factors, like: Sequences) -> 
     judge : Judge
     model : Generative
     codes : Factors
-    like : Sequences
-        As many as codes; says how many frames there are, and how many of them are real.
+    steps : int
+        Frames that are looked at; windows of codes may decode to more.
+    lengths : array of int, (n,), optional
+        How many of them are real; None: all.
     """
     found = []
     for start in range(0, len(codes), DECODED_AT_ONCE):
         rows = slice(start, start + DECODED_AT_ONCE)
-        lengths = None if like.lengths is None else like.lengths[rows]
-        found.append(judge.predict_proba(model.decode(codes[rows])[:, : like.x.shape[1]], lengths))
+        real = None if lengths is None else lengths[rows]
+        found.append(judge.predict_proba(model.decode(codes[rows])[:, :steps], real))
     return {name: np.concatenate([views[name] for views in found]) for name in found[0]}
 
 

@@ -11,6 +11,8 @@ from seqdis.sequences import Array
 
 Metric = Callable[[Array, Array], float]
 """``metric(labels, probabilities)``: labels (n,) of int, probabilities (n, classes)."""
+TRIES = 1000
+"""Draws per resample, on average, before a bootstrap over rare classes is given up."""
 
 
 def accuracy(labels: Array, probabilities: Array) -> float:
@@ -54,6 +56,10 @@ def average_precision(labels: Array, probabilities: Array) -> float:
     from sklearn.metrics import average_precision_score
 
     return float(average_precision_score(_binary(labels), probabilities[:, 1]))
+
+
+ALL_CLASSES: frozenset[Metric] = frozenset({auroc, average_precision})
+"""Metrics that are defined only where every class is present."""
 
 
 def leakage_gap(intended: Array | float, unintended: Array | float) -> Array:
@@ -109,13 +115,26 @@ def bootstrap(
     Returns
     -------
     array, (resamples,)
+
+    Raises
+    ------
+    DataError
+        Labels so rare that more than `TRIES` draws would be needed for a resample.
     """
     generator = np.random.default_rng(seed)
     draws: list[float] = []
-    while len(draws) < resamples:
+    for _ in range(TRIES * resamples):
+        if len(draws) == resamples:
+            break
         rows = generator.integers(n, size=n)
         if present is None or np.isin(present, present[rows]).all():
             draws.append(score(rows))
+    if len(draws) < resamples:
+        rarest = np.unique(np.asarray(present), return_counts=True)[1].min()
+        raise DataError(
+            f"{TRIES * resamples} draws of {n} sequences gave {len(draws)} of {resamples} resamples with every class; "
+            f"the rarest has {rarest} in the test part. Set `resamples` to 0, or test on more sequences of it."
+        )
     return np.array(draws)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol, Self
@@ -107,6 +108,44 @@ def with_label(part: Sequences, label: str) -> Sequences:
         raise DataError(f"{part.name}: label '{label}' is unknown (-1) for all {len(part)} sequences.")
     kept = part if known.all() else part[known]
     return replace(kept, labels={**kept.labels, label: kept.labels[label].astype(np.int64)})
+
+
+def refuse_shared(parts: Mapping[str, Sequences]) -> None:
+    """Refuse sequences of test that another part holds too: for protocols that learn without labels.
+
+    Parameters
+    ----------
+    parts : mapping from part name to Sequences
+        With "test". Sequences are equal if the same values are observed at the same places; those
+        without any observed value tell nothing and are passed over.
+
+    Raises
+    ------
+    DataError
+        A sequence of test is also in another part.
+    """
+    test = parts["test"]
+    sought = _hashes(test)
+    for name, part in parts.items():
+        held = set() if name == "test" else set(_hashes(part)) - {""}
+        shared = [row for row, value in enumerate(sought) if value in held]
+        if shared:
+            some = ", ".join(str(row if test.ids is None else test.ids[row]) for row in shared[:5])
+            raise DataError(
+                f"{len(shared)} of {len(test)} sequences of {test.name} are also in {part.name} "
+                f"({'row' if test.ids is None else 'id'} {some}{', ...' if len(shared) > 5 else ''}); expected none, "
+                f"as what is fitted here needs no labels. Leave them out of '{name}', or read labels instead."
+            )
+
+
+def _hashes(part: Sequences) -> list[str]:
+    """One per sequence, whatever stands where nothing was observed; empty where nothing was at all."""
+    seen = part.observed()
+    values = np.where(seen.reshape(*seen.shape, *[1] * (part.x.ndim - seen.ndim)), part.x, 0)
+    return [
+        hashlib.sha256(row.tobytes() + held.tobytes()).hexdigest() if held.any() else ""
+        for row, held in zip(values, seen, strict=True)
+    ]
 
 
 def normalised(values: Array, spec: DataSpec) -> Array:

@@ -66,7 +66,7 @@ class DBME(Disentangler):
     spread of its windows: ``s = A' mean_w e_w``, where the columns of ``A`` solve
     ``T a = lambda (S + ridge * c * I) a`` with ``c`` the mean of ``diag(S)``. It is Fisher's discriminant
     analysis with every sequence a class, the two-covariance model of speaker recognition; no label is
-    used. The posterior is ``N(s, diag(A' S A))``, the prior N(0, I) since ``A`` is scaled to unit variance.
+    used. The posterior is ``N(s, diag(A' S A))``, scaled so that level and noise add up to the prior N(0, I).
     The rest is the evidence bound of DBSE without an anchor term: ``q(d_w)`` from ``x_w`` minus the common
     part, a learned autoregressive prior, a Gaussian likelihood over observed values.
 
@@ -163,7 +163,10 @@ class DBMENetwork(SequenceVAE):
 
     def prepare(self, everything: Batch, generator: torch.Generator) -> None:
         """Fit the static posterior to the training sequences."""
-        self.static.fit(*self._statistics(everything), self.settings.ridge)
+        # On the CPU: some accelerators know neither double precision nor these decompositions.
+        rows, weight = (values.cpu() for values in self._statistics(everything))
+        self.static.cpu().fit(rows, weight, self.settings.ridge)
+        self.static.to(everything.x.device)
 
     def encode(self, batch: Batch) -> Posterior:
         """Posterior of both codes; nothing in it is drawn."""
@@ -210,9 +213,9 @@ def _ours(epochs: int, batch: int = 32, **values: Any) -> dict[str, Any]:
 
 
 OURS: dict[str, dict[str, Any]] = {
-    "air-quality": _ours(40, batch=10, window=24, ridge=0.1, static_dim=8, dynamic_dim=8),
+    "air-quality": _ours(40, batch=10, window=24, ridge=0.3, static_dim=6, dynamic_dim=8),
     "etth1": _ours(300, batch=10, window=24, ridge=0.1, static_dim=8, dynamic_dim=8),
-    "icu-unit": _ours(20, window=4, parts=4, profile=False, ridge=1.0, static_dim=48, dynamic_dim=8),
+    "icu-unit": _ours(20, window=4, parts=4, profile=False, ridge=3.0, static_dim=48, dynamic_dim=8),
     "mortality": _ours(20, window=4, parts=4, profile=False, ridge=1.0, static_dim=32, dynamic_dim=8),
     "mortality-all": _ours(20, window=4, parts=2, profile=False, ridge=1.0, static_dim=80, dynamic_dim=8),
 }

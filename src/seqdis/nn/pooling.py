@@ -89,9 +89,9 @@ class ManyElements(nn.Module):
     """q(s | windows): a linear map of statistics averaged over the windows, fitted in closed form.
 
     The map leads to the directions in which sequences differ most, measured against how much the
-    windows of one sequence differ (`steady_directions`). Its output has mean 0 and variance 1 over the
-    training sequences, so that N(0, I) is its prior; the posterior's variance is what the choice of windows
-    leaves open.
+    windows of one sequence differ (`steady_directions`). The posterior's variance is what the choice of
+    windows leaves open; together with the variance of the means it makes 1 over the training sequences, so
+    that N(0, I) is the prior.
 
     Parameters
     ----------
@@ -157,26 +157,28 @@ class ManyElements(nn.Module):
         spread = (((rows - center).square() * weight).sum((0, 1)) / total).sqrt()
         self.center.copy_(center)
         self.scale.copy_(torch.where(spread > 1e-6, spread, 1.0))
-        pooled, within = [], []
+        pooled, moved = [], []
         for values, share in self._parts(rows, weight):
             average = (values * share).sum(1)
-            # How an average would move with other windows of the same sequence: the sum of what each adds.
-            moved = (values - average.unsqueeze(1)) * share
-            within.append(torch.einsum("nwi,nwj->ij", moved, moved) / len(rows))
             pooled.append(average)
-        self._set(torch.cat(pooled, 1), torch.block_diag(*within), ridge)
+            moved.append((values - average.unsqueeze(1)) * share * _unbiased(share))
+        # Parts side by side: where two of them fall back on the same windows they move together.
+        joint = torch.cat(moved, 2)
+        self._set(torch.cat(pooled, 1), torch.einsum("nwi,nwj->ij", joint, joint), ridge)
 
     def _set(self, pooled: Tensor, within: Tensor, ridge: float) -> None:
-        total = torch.cov(pooled.mT)
+        total = torch.atleast_2d(torch.cov(pooled.mT))
         directions = steady_directions(total, within, self.directions.shape[1], ridge)
         variance = torch.einsum("ij,ik,kj->j", directions, total, directions)
         # Beyond the rank of the training sequences there is nothing to tell: such a code stays zero.
         told = variance > 1e-8 * variance.amax().clamp(min=1e-8)
         directions = torch.where(told, directions / variance.clamp(min=1e-16).sqrt(), 0.0)
-        noise = torch.einsum("ij,ik,kj->j", directions, within, directions)
+        noise = torch.einsum("ij,ik,kj->j", directions, within, directions).clamp(1e-4, 0.99)
+        # Level and noise add up to the variance of 1: a code's mean has what is left of it.
+        directions = directions * (1 - noise).sqrt()
         self.directions.copy_(directions)
         self.origin.copy_((pooled @ directions).mean(0))
-        self.logvar.copy_(torch.where(told, noise.clamp(1e-4, 1.0), 1.0).log())
+        self.logvar.copy_(torch.where(told, noise, 1.0).log())
 
     def _parts(self, rows: Tensor, weight: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Standardised rows of each part, and each window's share of the part's average."""
@@ -244,3 +246,15 @@ def _windows(values: Tensor, window: int) -> Tensor:
 def _share(weight: Tensor) -> Tensor:
     """Weights that sum to one over the windows; all zero where nothing was seen."""
     return weight / weight.sum(1, keepdim=True).clamp(min=1)
+
+
+def _unbiased(share: Tensor) -> Tensor:
+    """(batch, 1, statistics): what makes the sum of squared ``share * deviation`` the variance of an average.
+
+    Deviations from an average are too small by the window's own share in it. Sequences that hold a
+    statistic in one window say nothing of how it moves: they count for nothing, the others for more.
+    """
+    spare = 1 - share.square().sum(1, keepdim=True)
+    known = (spare > 1e-9) & (share.sum(1, keepdim=True) > 0)
+    sequences = known.sum(0, keepdim=True).clamp(min=1)
+    return torch.where(known, spare.clamp(min=1e-9).rsqrt() * sequences.rsqrt(), 0.0)

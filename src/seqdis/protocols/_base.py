@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 import msgspec
 import numpy as np
 
+from seqdis.datasets import SequenceDataset
 from seqdis.errors import SettingsError
 from seqdis.evaluation.parts import Model, dataset_name, parts_of
 from seqdis.evaluation.published import published
@@ -80,7 +81,9 @@ class Protocol(Settings, ABC):
         -------
         Report
             Rows of the model, of its controls and of the papers, equal in protocol, form, metric
-            and factor where they may be compared.
+            and factor where they may be compared. Printed numbers belong to the default settings of a
+            `SequenceDataset`: with other settings (another test part, other features) there are none. Of
+            a mapping or of Sequences the name alone is known, and decides.
 
         Raises
         ------
@@ -90,7 +93,7 @@ class Protocol(Settings, ABC):
         parts = parts_of(data, self.needs, self.welcome)
         dataset = dataset_name(data, parts)
         rows, notes = self._measure(model, parts, data, controls)
-        printed = self._printed(dataset, parts) if controls else []
+        printed = self._printed(dataset, parts) if controls and _as_printed(data) else []
         seed = getattr(getattr(model, "training", None), "seed", None)
         scores = [
             replace(row, dataset=dataset, protocol=self.name, seed=seed if row.role == "model" else None)
@@ -169,6 +172,11 @@ def check_forms(protocol: Protocol, forms: tuple[Form, ...]) -> None:
     """Refuse an empty choice of forms."""
     if not forms:
         raise SettingsError(f"{type(protocol).__name__}.forms = (): expected 'published', 'corrected' or both.")
+
+
+def _as_printed(data: Any) -> bool:
+    """Whether these may be the sequences of the papers."""
+    return not isinstance(data, SequenceDataset) or signature(data) == signature(type(data)())
 
 
 def _about(model: Model) -> dict[str, Any]:

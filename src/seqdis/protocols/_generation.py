@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -41,11 +41,12 @@ class JudgedProtocol(Protocol):
     judge: Judge = hyper(factory=Judge)
     repeats: int = hyper(default=5, at_least=1)
 
-    def _real(self, parts: Mapping[str, Sequences]) -> RealTest:
+    def _real(self, parts: Mapping[str, Sequences], needed: Collection[str] | None = None) -> RealTest:
+        """Real test data; a judge that is weak is refused, of the factors that are ``needed`` (None: of any)."""
         test = parts["test"]
         if test.spec.kind != "image":
             raise CapabilityError(f"{self.name} needs a judge of video; {test.name} holds {test.spec.kind}.")
-        return RealTest.of(self.judge, parts, cache_folder())
+        return RealTest.of(self.judge, parts, cache_folder(), needed)
 
     def _judged(self, test: Sequences, kind: Kind) -> list[str]:
         """Factors of one kind that the judge will read, before there is one."""
@@ -60,15 +61,20 @@ class JudgedProtocol(Protocol):
 
     def _kept(self, model: Generative, codes: Factors, real: RealTest) -> Iterator[dict[Kind, Views]]:
         """For every repeat, what the judge sees where the static and where the dynamic code was kept."""
+        steps, lengths = real.part.x.shape[1], real.part.lengths
         for k in range(self.repeats):
+            seed = self._seed_of(k)
             yield {
-                kind: judged(real.judge, model, one_kept(model, codes, kind, self.seed + k), real.part)
-                for kind in KINDS
+                kind: judged(real.judge, model, one_kept(model, codes, kind, seed), steps, lengths) for kind in KINDS
             }
+
+    def _seed_of(self, repeat: int) -> int:
+        """What all draws of one repeat start from; adding up would give neighbouring seeds the same draws."""
+        return int(np.random.SeedSequence([self.seed, repeat]).generate_state(1)[0])
 
     def _shuffled(self, labels: Array, repeat: int) -> Array:
         """The labels in another order: what is left of a score without any relation to the source."""
-        return np.random.default_rng(self.seed + repeat).permutation(labels)
+        return np.random.default_rng(self._seed_of(repeat)).permutation(labels)
 
 
 def correct(labels: Array, probabilities: Array) -> float:
@@ -78,7 +84,7 @@ def correct(labels: Array, probabilities: Array) -> float:
 
 
 def rows_of(method: str, role: Role, repeats: Sequence[Mapping[Place, float]], over: str = "samplings") -> list[Score]:
-    """One row per place, averaged over repeats that have it."""
+    """One row per place, averaged over repeats where it has a number; NaN where none has."""
     return [
         score_row(
             method=method,
@@ -86,11 +92,12 @@ def rows_of(method: str, role: Role, repeats: Sequence[Mapping[Place, float]], o
             factor=place[1],
             form=place[2],
             better=place[3],
-            value=draws.mean(),
+            value=draws.mean() if len(draws) else np.nan,
             draws=draws,
             over=over,
             role=role,
         )
-        for place in repeats[0]
-        for draws in [np.array([values[place] for values in repeats])]
+        for place in dict.fromkeys(place for values in repeats for place in values)
+        for found in [np.array([values.get(place, np.nan) for values in repeats])]
+        for draws in [found[~np.isnan(found)]]
     ]

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from seqdis.evaluation.controls import control_codes
-from seqdis.evaluation.metrics import Metric, bootstrap
+from seqdis.evaluation.metrics import ALL_CLASSES, Metric, bootstrap
 from seqdis.evaluation.parts import Model, with_label
 from seqdis.evaluation.probe import READS, Codes, LinearProbe, Probe, Read
 from seqdis.evaluation.raw_labels import label_controls
@@ -108,7 +108,7 @@ class LabelProtocol(Protocol):
                 len(labels),
                 resamples=self.resamples,
                 seed=self.seed,
-                present=labels,
+                present=labels if metric in ALL_CLASSES else None,
             )
             for name, metric in self.metrics.items()
         }

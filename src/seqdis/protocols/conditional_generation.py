@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from seqdis.errors import DataError
+from seqdis.errors import DataError, SettingsError
 from seqdis.evaluation.generation import (
     agreement_kl,
     balanced_rows,
@@ -54,7 +54,7 @@ class ConditionalGeneration(JudgedProtocol):
     batch_size : int
         Of the published form.
     balance : "judged" or "released"
-        Of the published form. *released*: by the first static factor whatever is judged, as in DBSE's
+        Of the published form. *released*: by the first judged static factor whatever is judged, as in DBSE's
         script for MUG.
 
     Notes
@@ -64,7 +64,8 @@ class ConditionalGeneration(JudgedProtocol):
     - *kept static*: posterior-mean static code, a roll-out of the dynamic prior whose step means are
       decoded. Static factors are judged.
     - *swap*: pairs of different test sequences; static factors are compared with those of the static
-      donor, dynamic ones with those of the dynamic donor. Accuracy only.
+      donor, dynamic ones with those of the dynamic donor. Accuracy only, and in the corrected form only:
+      published swaps are between consecutive batches of a shuffled loader, in both directions.
 
     Labels are the true ones of the source, never the judge's. IS and the entropies are of a
     class-balanced subset, accuracy and agreement of all sequences. IS = exp(H(y) - H(y|x)) holds for
@@ -107,18 +108,24 @@ class ConditionalGeneration(JudgedProtocol):
         made = generative(model)
         if len(parts["test"]) < 2:
             raise DataError(f"{parts['test'].name} holds one sequence; {self.name} swaps codes of two or more.")
+        if self.balance == "released" and "published" in self.forms and not self._judged(parts["test"], "static"):
+            raise SettingsError(
+                f"{type(self).__name__}.balance = 'released': the judge reads no static factor of {parts['test'].name} "
+                "to balance by. Use balance='judged', forms=('corrected',), or other judge.factors."
+            )
         real = self._real(parts)
+        counts = self._counts(real)  # first: it refuses what cannot be balanced
         own, seen = self._generated(made, real)
         rows = rows_of(type(model).__name__, "model", own)
         if controls:
             rows += rows_of(REAL, "control", [self._real_values(real)])
-            for donor in KINDS:
+            for donor in KINDS if "corrected" in self.forms else ():
                 copies = [self._copies(real, donor, k) for k in range(self.repeats)]
                 rows += rows_of(f"copy of the {donor} donor", "control", copies, "pairings")
             chance = [self._chance(real, k) for k in range(self.repeats)]
             rows += rows_of(SHUFFLED, "control", chance, "shufflings")
             rows += rows_of(UNTRAINED, "control", self._generated(generative(made.untrained()), real)[0])
-        return rows, {"judge": real.notes(), **self._counts(real), "confusion": _confusion(real, seen)}
+        return rows, {"judge": real.notes(), **counts, "confusion": _confusion(real, seen)}
 
     def _places(self, parts: Mapping[str, Sequences]) -> tuple[Printed, ...]:
         names = self._judged(parts["test"], "dynamic")
@@ -133,17 +140,24 @@ class ConditionalGeneration(JudgedProtocol):
             values: Values = {}
             for kind in KINDS:
                 values |= self._scores(kind, views[kind], real)
-            first, second = self._pairs(real, k)
-            hybrids = Factors(
-                codes.static[first],
-                codes.dynamic[second],
-                None if codes.lengths is None else codes.lengths[second],
-                codes.stride,
-            )
-            found.append(values | self._swaps(judged(real.judge, model, hybrids, real.part[second]), real, k))
+            if "corrected" in self.forms:
+                values |= self._swaps(self._hybrids(model, codes, real, k), real, k)
+            found.append(values)
             for name, classes in judged_as.items():
                 classes.append(views["dynamic"][name].argmax(1))
         return found, {name: np.stack(classes) for name, classes in judged_as.items()}
+
+    def _hybrids(self, model: Generative, codes: Factors, real: RealTest, repeat: int) -> Views:
+        """What the judge sees in decoded swaps of the pairs of one repeat."""
+        first, second = self._pairs(real, repeat)
+        hybrids = Factors(
+            codes.static[first],
+            codes.dynamic[second],
+            None if codes.lengths is None else codes.lengths[second],
+            codes.stride,
+        )
+        lengths = None if real.part.lengths is None else real.part.lengths[second]
+        return judged(real.judge, model, hybrids, real.part.x.shape[1], lengths)
 
     def _scores(self, kind: Kind, views: Views, real: RealTest) -> Values:
         """All scores of what keeps one code, for the factors of that kind."""
@@ -168,13 +182,11 @@ class ConditionalGeneration(JudgedProtocol):
         """Accuracies of swaps, each factor against the donor of its kind."""
         donors = dict(zip(KINDS, self._pairs(real, repeat), strict=True))
         return {
-            ("accuracy", f"{name}, swap{real.mark(name)}", form, "higher"): correct(
-                real.part.labels[name][donors[kind]][self._shown(form, len(real.part))],
-                views[name][self._shown(form, len(real.part))],
+            ("accuracy", f"{name}, swap{real.mark(name)}", "corrected", "higher"): correct(
+                real.part.labels[name][donors[kind]], views[name]
             )
             for kind in KINDS
             for name in real.factors(kind)
-            for form in self.forms
         }
 
     def _copies(self, real: RealTest, donor: Kind, repeat: int) -> Values:
@@ -186,13 +198,18 @@ class ConditionalGeneration(JudgedProtocol):
 
     def _chance(self, real: RealTest, repeat: int) -> Values:
         """Accuracy against labels in another order."""
-        labels = {name: self._shuffled(real.part.labels[name], repeat) for name in real.views}
-        shuffled = replace(real, part=replace(real.part, labels={**real.part.labels, **labels}))
-        scores = self._real_values(shuffled)
-        return {place: value for place, value in scores.items() if place[0] == "accuracy"}
+        values: Values = {}
+        for kind in KINDS:
+            for name in real.factors(kind):
+                labels = self._shuffled(real.part.labels[name], repeat)
+                for form in self.forms:
+                    shown = self._shown(form, len(labels))
+                    place = ("accuracy", f"{name}, {WORDS[kind]}{real.mark(name)}", form, "higher")
+                    values[place] = correct(labels[shown], real.views[name][shown])
+        return values
 
     def _pairs(self, real: RealTest, repeat: int) -> tuple[Array, Array]:
-        return different_pairs(len(real.part), len(real.part), self.seed + repeat)
+        return different_pairs(len(real.part), len(real.part), self._seed_of(repeat))
 
     def _shown(self, form: Form, n: int) -> slice:
         """Sequences that count; where not one batch is full, none is left out."""
@@ -200,9 +217,8 @@ class ConditionalGeneration(JudgedProtocol):
         return slice(whole if form == "published" and whole else n)
 
     def _balancing(self, form: Form, factor: str, real: RealTest) -> Array:
-        statics = real.factors("static")
-        released = form == "published" and self.balance == "released" and statics
-        return real.part.labels[statics[0] if released else factor]
+        released = form == "published" and self.balance == "released"
+        return real.part.labels[real.factors("static")[0] if released else factor]
 
     def _counts(self, real: RealTest) -> dict[str, Any]:
         """How many sequences accuracy (n) and entropies (m of each class) are of."""

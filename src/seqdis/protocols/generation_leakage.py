@@ -85,7 +85,7 @@ class GenerationLeakage(JudgedProtocol):
         self, model: Model, parts: Mapping[str, Sequences], data: Any, controls: bool
     ) -> tuple[list[Score], dict[str, Any]]:
         made, names = generative(model), self._factors(parts["test"])
-        real = self._real(parts)
+        real = self._real(parts, names.values())
         rows = rows_of(type(model).__name__, "model", self._generated(made, real, names))
         if controls:
             both: dict[Kind, Views] = dict.fromkeys(KINDS, real.views)

@@ -11,7 +11,7 @@ import numpy as np
 from seqdis.errors import CapabilityError, DataError
 from seqdis.evaluation.filling import carried, interpolated, sequence_mean
 from seqdis.evaluation.metrics import pooled_mean
-from seqdis.evaluation.parts import Model, normalised
+from seqdis.evaluation.parts import Model, normalised, refuse_shared
 from seqdis.evaluation.report import Score
 from seqdis.hyperparameters import hyper, hyperparameters
 from seqdis.inputs import standardised
@@ -62,6 +62,7 @@ class Imputation(Protocol):
         test = parts["test"]
         if test.spec.kind != "series":
             raise CapabilityError(f"imputation hides single values of series; {test.name} holds {test.spec.kind}s.")
+        refuse_shared(parts)
         spec = standardised(parts["train"])
         hidden = self._hidden(test)
         left = _without(test, hidden, spec)

@@ -20,14 +20,14 @@ from seqdis.protocols._base import Protocol, score_row, with_roles
 from seqdis.sequences import Array, Sequences
 
 SCALED_BY = 1000
-"""Sequences of train, at most, whose codes say how large a distance is."""
+"""Sequences of train, at most, whose codes say how much a code varies."""
 
 
 @hyperparameters
 class ReencodeSwap(Protocol):
     """Codes of decoded swaps against those of both donors: nearest donor, distance, retrieval among test.
 
-    Needs train (for the scale of distances) and test, of any kind. No label and no judge is involved.
+    Needs train (does a code vary at all?) and test, of any kind. No label and no judge is involved.
 
     Parameters
     ----------
@@ -40,8 +40,10 @@ class ReencodeSwap(Protocol):
     -----
     The static code of A is decoded with the dynamic codes of B, and the result is encoded again. Its
     static code should be that of A, its dynamic codes those of B; the other donor is the stranger.
-    Distances are Euclidean, in standard deviations of each dimension of the codes of train (dynamic codes side by
-    side over time, zero on padding, one deviation per dimension for all times).
+    Distances are Euclidean (dynamic codes side by side over time, zero on padding). Dimensions keep their own
+    spread: scaled one by one, those that a model has switched off, noise about a constant, would drown the others.
+    All scores are ratios or ranks, so that a factor common to a code changes none of them, nor does a rotation;
+    stretching single dimensions does. A code that is constant on train tells nobody apart.
 
     - *nearest donor*: share of swaps whose code lies nearer to its own donor than to the stranger;
       chance is 0.5, and equal distances count half.
@@ -92,8 +94,8 @@ class ReencodeSwap(Protocol):
                 rows += self._rows("no swap", _returned(again, known, scale, first, second))
         return with_roles(rows, type(model).__name__), {"pairs": self.n_pairs, "test sequences": len(test)}
 
-    def _scale(self, model: Model, train: Sequences) -> dict[Kind, Array]:
-        """Standard deviation of every dimension of both codes on train; 1 for one that does not vary."""
+    def _scale(self, model: Model, train: Sequences) -> dict[Kind, float]:
+        """Largest standard deviation on train among the dimensions of each code; infinite where none varies."""
         draw = np.random.default_rng(self.seed)
         rows = np.sort(draw.permutation(len(train))[:SCALED_BY])
         codes = model.encode(train[rows])
@@ -103,7 +105,8 @@ class ReencodeSwap(Protocol):
             values = table.double().numpy()
             deviation = values.std(0)
             # Stored codes have 24 bits: what varies less than that is rounding.
-            scales[kind] = np.where(deviation > 1e-6 * np.abs(values).max(0), deviation, np.inf)
+            varying = deviation[deviation > 1e-6 * np.abs(values).max(0)]
+            scales[kind] = float(varying.max(initial=0)) or np.inf
         return scales
 
     def _rows(self, method: str, returned: Mapping[Kind, _Returned]) -> list[Score]:
@@ -146,7 +149,7 @@ class _Returned:
 
 
 def _returned(
-    back: Mapping[Kind, Factors], known: Factors, scale: Mapping[Kind, Array], first: Array, second: Array
+    back: Mapping[Kind, Factors], known: Factors, scale: Mapping[Kind, float], first: Array, second: Array
 ) -> dict[Kind, _Returned]:
     """Codes encoded again against those of the test part; the static donor is ``first``, the dynamic ``second``."""
     donors: dict[Kind, tuple[Array, Array]] = {"static": (first, second), "dynamic": (second, first)}
@@ -171,6 +174,6 @@ def _compared(back: Array, known: Array, own: Array, stranger: Array) -> _Return
     )
 
 
-def _table(codes: Factors, kind: Kind, scale: Mapping[Kind, Array]) -> Array:
+def _table(codes: Factors, kind: Kind, scale: Mapping[Kind, float]) -> Array:
     code = codes.static if kind == "static" else codes.dynamic
     return (code.double().numpy() / scale[kind]).reshape(len(codes), -1)

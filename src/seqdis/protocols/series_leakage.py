@@ -10,7 +10,7 @@ import numpy as np
 
 from seqdis.errors import CapabilityError, DataError
 from seqdis.evaluation.metrics import bootstrap, leakage_gap
-from seqdis.evaluation.parts import Model
+from seqdis.evaluation.parts import Model, refuse_shared
 from seqdis.evaluation.probe import Codes, stride_of, summary
 from seqdis.evaluation.raw_windows import window_codes
 from seqdis.evaluation.report import Score
@@ -72,7 +72,8 @@ class SeriesLeakage(Protocol):
       sequences earns nothing here. The dynamic code is read in this form too, to compare it with the static.
 
     ``gap`` is signed: for the static code, R2 of sequence means minus that of deviations by position; for
-    the dynamic code, deviations minus sequence means. Raw features have summaries as static code.
+    the dynamic code, deviations minus sequence means. Nothing read is 0: an R2 below 0 is subtracted as 0,
+    or a read that fails on test would count as a merit. Raw features have summaries as static code.
 
     Not published anywhere. It does not measure what a nonlinear read would find, static properties other
     than levels (variability, rhythm), dynamics within a window, or what the pattern of missing values
@@ -101,16 +102,15 @@ class SeriesLeakage(Protocol):
                     f"series-leakage reads means of the features of series; {part.name} holds {part.spec.kind}s. "
                     "Use latent-leakage, which reads labelled factors."
                 )
+        refuse_shared(parts)
         own = {name: Codes.of(model.encode(part), part).factors for name, part in parts.items()}
         targets = _scaled({name: _targets(part, own[name]) for name, part in parts.items()})
         coders = {type(model).__name__: own, **(window_codes(model, parts, own, self.seed) if controls else {})}
         found: list[Score] = []
         values: dict[str, int] = {}
         for method, codes in coders.items():
-            readings = {}
-            for target, code in ASKED:
-                readings[target, code] = self._read(target, code, codes, targets)
-                values[target] = readings[target, code].values
+            readings = {asked: self._read(*asked, codes, targets) for asked in ASKED}
+            values |= {target: reading.values for (target, _), reading in readings.items()}
             found += _rows(method, readings)
         notes = {"sequences": {name: len(part) for name, part in parts.items()}, "values of test": values}
         return with_roles(found, type(model).__name__), notes
@@ -282,8 +282,8 @@ def _rows(method: str, readings: Mapping[tuple[Target, Code], _R2]) -> list[Scor
     ]
     for code, (intended, other) in GAPS.items():
         own, cross = readings[intended, code], readings[other, code]
-        gap, draws = float(leakage_gap(own.value, cross.value)), leakage_gap(own.draws, cross.draws)
-        found.append(("gap", f"{code} code", "higher", gap, draws))
+        gap = float(leakage_gap(own.value, np.maximum(cross.value, 0)))
+        found.append(("gap", f"{code} code", "higher", gap, leakage_gap(own.draws, np.maximum(cross.draws, 0))))
     return [
         score_row(
             method=method,

@@ -137,7 +137,7 @@ class Painter:
             frames = self._spectrogram(x)
             frames[:, :, unseen] = BLANK
         else:
-            frames = _rgb(x)
+            frames = _rgb(x, self.spec.scale[0])
             frames[unseen] = BLANK
         return frames.repeat(self.zoom[0], axis=1).repeat(self.zoom[1], axis=2)
 
@@ -152,12 +152,12 @@ class Painter:
         return painted
 
 
-def _rgb(x: npt.NDArray[Any]) -> Pixels:
-    """(time, channels, height, width) of bytes or of numbers in [0, 1] -> (time, height, width, 3)."""
+def _rgb(x: npt.NDArray[Any], white: float) -> Pixels:
+    """(time, channels, height, width) of bytes in [0, white] or of numbers in [0, 1] -> (time, height, width, 3)."""
     if x.ndim != 4 or x.shape[1] not in (1, 3):
         raise DataError(f"cannot draw elements of shape {x.shape[1:]}; expected (1 or 3 channels, height, width).")
-    levels = x if x.dtype == np.uint8 else np.rint(np.clip(np.nan_to_num(x), 0.0, 1.0) * 255).astype(np.uint8)
-    frames = levels.transpose(0, 2, 3, 1)
+    fractions = np.clip(x / white if x.dtype == np.uint8 else np.nan_to_num(x), 0.0, 1.0)
+    frames = np.rint(fractions * 255).astype(np.uint8).transpose(0, 2, 3, 1)
     return np.broadcast_to(frames, (*frames.shape[:3], 3)).copy()
 
 

@@ -21,10 +21,13 @@ SEEDS_ONLY = (
     "Over training seeds, paired by seed: training noise only. The interval does not cover which sequences (patients, "
     "months) happened to be in the test part."
 )
+SAME = "A difference that is the same for every seed: no interval, as training noise has no part in it."
 SPLITS = {
-    True: "Over splits, after averaging each over its seeds. The J splits divide the same sequences again: variance of "
-    "the mean (1/J + test size/training size) times that of the differences (Nadeau and Bengio 2003).",
-    False: "Over splits, after averaging each over its seeds; the splits share no sequences.",
+    "random": "Over splits, after averaging each over its seeds. The J splits divide the same sequences again: variance "
+    "of the mean (1/J + test size/training size) times that of the differences (Nadeau and Bengio 2003).",
+    "independent": "Over splits, after averaging each over its seeds; the splits share no sequences.",
+    "same test": "Over divisions of train and valid; all share one test part, so the interval does not cover which "
+    "sequences were tested on.",
 }
 
 
@@ -45,7 +48,13 @@ def study_page(about: Mapping[str, Any], groups: Sequence[Any]) -> str:
     """
     study = about["study"]
     head = [f"# {escaped(study['title'] or study['name'])}", "", "```bash", about["command"], "```"]
-    facts = [*_conditions(about), *_times(about["runs"]), *_data(about), *_missing(about["missing"])]
+    facts = [
+        *_conditions(about),
+        *_code_sizes(about.get("code sizes", {})),
+        *_times(about["runs"]),
+        *_data(about),
+        *_missing(about["missing"]),
+    ]
     reading = [READING, _controls_note(about["lead"])]
     sections = [_section(group) for group in groups]
     body = ["\n".join(head), "\n".join(f"- {fact}" for fact in facts), *map(escaped, reading), *sections]
@@ -65,16 +74,31 @@ def _conditions(about: Mapping[str, Any]) -> list[str]:
     return facts
 
 
+def _code_sizes(sizes: Mapping[str, Mapping[str, int]]) -> list[str]:
+    known = [
+        f"{escaped(label)} " + ", ".join(f"{name.removesuffix('_dim')} {size}" for name, size in own.items())
+        for label, own in sizes.items()
+        if own
+    ]
+    return [f"Code sizes: {'; '.join(known)}."] if known else []
+
+
 def _times(runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Wall times; runs that were resumed or reused count what their own log says."""
+    """Wall times; runs that were resumed or reused count what their own log says.
+
+    Evaluations that measured controls as well have no time of their own.
+    """
     facts = []
     for label in dict.fromkeys(run["method"] for run in runs):
         own = [run for run in runs if run["method"] == label]
         fits = [run["fit_seconds"] for run in own]
-        scored = statistics.fmean(sum(run["evaluation_seconds"].values()) for run in own)
+        timed = [run["evaluation_seconds"] for run in own]
+        names = {name for each in timed for name in each}
+        by_protocol = [[each[name] for each in timed if name in each] for name in sorted(names)]
+        scored = f"{sum(map(statistics.fmean, by_protocol)):.3g} s" if by_protocol else "not timed without controls"
         facts.append(
             f"{escaped(label)}: {len(own)} run(s) of {own[0]['epochs']} epochs, fit {statistics.fmean(fits):.3g} s on "
-            f"average ({min(fits):.3g} to {max(fits):.3g}), evaluation {scored:.3g} s, wall time."
+            f"average ({min(fits):.3g} to {max(fits):.3g}), evaluation {scored}, wall time."
         )
     return facts
 
@@ -97,7 +121,8 @@ def _missing(names: Sequence[str]) -> list[str]:
 def _controls_note(lead: str) -> str:
     return (
         f"Controls were measured once per split. Those made of a network belong to the first method and seed ({lead}; "
-        "the same method and seed on each split): the untrained encoder is its network, the PCA code has its sizes."
+        "the same method and seed on each split): the untrained encoder is its network, the PCA code has its sizes, "
+        "whatever the code sizes of the other methods are."
     )
 
 
@@ -145,12 +170,14 @@ def _differences(group: Any) -> str:
     rows = [["method", "minus", "mean difference", "95 % interval", "n", "over"], ["---", "---", *["---:"] * 3, "---"]]
     for each in group.differences:
         against = f"{escaped(each.against)}{' (strongest control)' if each.against == group.strongest else ''}"
-        interval = EMPTY if each.low is None else f"{each.low:+.{digits}f} to {each.high:+.{digits}f}"
         value = "undefined" if math.isnan(each.mean) else f"{each.mean:+.{digits}f}"
+        interval = EMPTY if each.low is None else f"{each.low:+.{digits}f} to {each.high:+.{digits}f}"
+        interval = "undefined" if each.low is not None and math.isnan(each.low) else interval
         rows.append([escaped(each.method), against, value, interval, str(each.n), each.over])
     kinds = {each.over for each in group.differences}
     notes = [SEEDS_ONLY] if "training seeds" in kinds else []
-    notes += [SPLITS[group.corrected]] if "splits" in kinds else []
+    notes += [SAME] if any(each.low is None and each.n > 1 for each in group.differences) else []
+    notes += [SPLITS[group.splits]] if "splits" in kinds else []
     if group.strongest:
         notes.append(
             f"Strongest control ({group.strongest}): chosen by its score on test, which favours the control, not the "
