@@ -1,4 +1,5 @@
 import logging
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -65,6 +66,25 @@ def test_without_a_folder_to_write_to_it_is_built_in_memory(tmp_path, monkeypatc
     np.testing.assert_array_equal(found, blocks.values)
     assert not found.flags.writeable
     assert "are not cached" in caplog.text
+
+
+def test_what_is_built_in_memory_is_there_once(tmp_path, monkeypatch):
+    (tmp_path / "occupied").write_text("a file")
+    monkeypatch.setenv("SEQDIS_CACHE", str(tmp_path / "occupied"))
+    shape = (64, 1 << 16)
+
+    def blocks():
+        for row in range(shape[0]):
+            yield np.full((1, shape[1]), row, dtype=np.uint8)
+
+    tracemalloc.start()
+    try:
+        found = _mapped.mapped("set", "key", shape, blocks)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(found[:, 0], np.arange(64))
+    assert peak < 1.5 * found.nbytes
 
 
 def test_a_failure_leaves_nothing_behind(folder):

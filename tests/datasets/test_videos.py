@@ -1,8 +1,11 @@
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
 
+from seqdis.datasets import _video_files
 from seqdis.datasets._images import frame_files, resized
 from seqdis.datasets.videos import VideoFolder
 from seqdis.errors import DataError, SettingsError
@@ -214,6 +217,33 @@ def test_absent_labels_and_columns_are_explained(tmp_path, folder):
 def test_nonsense_is_refused_by_name(folder, wrong):
     with pytest.raises(SettingsError, match=f"VideoFolder.{next(iter(wrong))} = "):
         videos(folder, **wrong).parts()
+
+
+@pytest.mark.parametrize(("valid", "test"), [(0.5, 0.5), (0.9, 0.9)])
+def test_parts_that_leave_nothing_for_train_are_refused(folder, valid, test):
+    with pytest.raises(SettingsError, match=rf"valid = {valid} and VideoFolder.test = {test}: nothing is left for train"):
+        videos(folder, valid=valid, test=test).parts()
+
+
+def test_a_frame_that_cannot_be_decoded_is_named(folder, monkeypatch):
+    class Torn:
+        def __init__(self, path):
+            self.capture, self.frame = cv2.VideoCapture(path), -1
+
+        def grab(self):
+            self.frame += 1
+            return self.capture.grab()
+
+        def retrieve(self):
+            return (False, None) if self.frame == 6 else self.capture.retrieve()
+
+        def release(self):
+            self.capture.release()
+
+    monkeypatch.setattr(_video_files, "opencv", lambda: SimpleNamespace(VideoCapture=Torn))
+    with pytest.raises(DataError, match=r"a\.avi: frame 6 \(counted from 0\) cannot be decoded"):
+        _video_files.read_video(folder / "a.avi", 16, 3, "crop")
+    assert len(_video_files.read_video(folder / "a.avi", 16, 4, "crop")) == 3  # frame 6 is not wanted
 
 
 def test_a_moved_folder_is_the_same_run():

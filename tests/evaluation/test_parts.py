@@ -88,7 +88,9 @@ def test_sequences_of_test_that_another_part_holds_are_refused(parts, held_by):
     x = held.x.copy()
     x[[0, 3]] = test.x[[3, 1]]
     twice = {**parts, held_by: replace(held, x=x), "test": test}
-    words = rf"2 of 4 sequences of planted/test are also in planted/{held_by} \(id 12, 14\).*Leave them out of '{held_by}'"
+    words = (
+        rf"2 of 4 sequences of planted/test are also in planted/{held_by} \(id 12, 14\).*Leave them out of '{held_by}'"
+    )
     with pytest.raises(DataError, match=words):
         refuse_shared(twice)
     with pytest.raises(DataError, match=r"\(row 1, 3\)"):

@@ -9,9 +9,11 @@ from seqdis.datasets._cache import cache_folder
 from seqdis.errors import CapabilityError, DataError, SeqdisError, SettingsError
 from seqdis.evaluation.judging import RealTest
 from seqdis.evaluation.published import published
-from seqdis.hyperparameters import from_dict, to_dict
+from seqdis.hyperparameters import from_dict, hyperparameters, to_dict
 from seqdis.methods import DBSE
 from seqdis.protocols import ConditionalGeneration
+from seqdis.protocols._generation import rows_of
+from seqdis.sequences import Sequences
 from seqdis.training import Training
 from toy_judge import FIGURES, JUDGE, TrueModel
 
@@ -39,6 +41,19 @@ def test_a_perfect_model_is_scored_as_perfect(report):
         assert value(report, "agreement KL", factor) < 0.1
     for name in ("shape", "colour", "size", "motion"):
         assert value(report, "accuracy", f"{name}, swap") > 0.97
+        assert report.find(factor=f"{name}, swap", form="published") == ()
+
+
+def test_swaps_are_no_published_form():
+    class NoSwaps(TrueModel):
+        def decode(self, factors):
+            self.decoded = getattr(self, "decoded", 0) + 1
+            return super().decode(factors)
+
+    model = NoSwaps()
+    rows = PROTOCOL.replace(forms=("published",), repeats=1).run(model, FIGURES)
+    assert not [row for row in rows if "swap" in row.factor or row.method.startswith("copy")]
+    assert model.decoded == 2
 
 
 def test_controls_are_what_they_should_be(report):
@@ -99,6 +114,54 @@ def test_a_repeat_encodes_nothing_and_repeats_differ_and_are_seeded():
     assert scores.find(metric="agreement KL", factor="motion, kept dynamics")[0].spread > 0
 
 
+def test_neighbouring_seeds_share_no_draw():
+    seeds = [PROTOCOL.replace(seed=seed)._seed_of(k) for seed in range(20) for k in range(50)]
+    assert len(set(seeds)) == 1000
+    one, other = (PROTOCOL.replace(seed=seed) for seed in (0, 1))
+    real = RealTest.of(JUDGE, FIGURES.parts(), cache_folder())
+    assert (one._pairs(real, 1)[0] != other._pairs(real, 0)[0]).any()
+    assert (one._shuffled(np.arange(60), 1) != other._shuffled(np.arange(60), 0)).any()
+
+
+def test_the_video_of_test_is_not_copied_for_swaps(monkeypatch):
+    def refused(self, rows):
+        raise AssertionError("copied")
+
+    monkeypatch.setattr(Sequences, "__getitem__", refused)
+    assert PROTOCOL.replace(repeats=1).run(TrueModel(), FIGURES, controls=False).find(factor="shape, swap")
+
+
+def test_shuffled_labels_need_no_balance():
+    parts = dict(FIGURES.parts())
+    # One label is known, and in the published form it is often shuffled to where it is left out.
+    labels = {**parts["test"].labels, "motion": np.where(np.arange(60) == 3, parts["test"].labels["motion"], -1)}
+    report = PROTOCOL.replace(repeats=8).run(
+        TrueModel(), {**parts, "test": replace(parts["test"], labels=labels)}, controls=True
+    )
+    (row,) = report.find(metric="accuracy", factor="motion, kept dynamics", method="shuffled labels", form="published")
+    assert row.n < 8
+    assert np.isfinite(row.value)
+
+
+def test_what_cannot_be_balanced_is_refused_before_anything_is_generated():
+    parts, model = dict(FIGURES.parts()), TrueModel()
+    labels = {**parts["test"].labels, "motion": np.where(np.arange(60) < 50, -1, parts["test"].labels["motion"])}
+    with pytest.raises(DataError, match="none of 48 labels is known"):
+        PROTOCOL.run(model, {**parts, "test": replace(parts["test"], labels=labels)})
+    assert model.encoded == 0
+
+
+def test_rows_are_averaged_over_repeats_that_have_them():
+    place = ("accuracy", "a", "", "higher")
+    late = ("accuracy", "b", "", "higher")
+    none = ("accuracy", "c", "", "higher")
+    repeats = [{place: 0.2, none: np.nan}, {place: np.nan, late: 0.5}, {place: 0.4}]
+    first, second, third = rows_of("M", "control", repeats)
+    assert (first.value, first.n) == (pytest.approx(0.3), 2)
+    assert (second.factor, second.value, second.n) == ("b", 0.5, 1) or (third.factor, third.value) == ("b", 0.5)
+    assert [row.factor for row in (first, second, third) if np.isnan(row.value)] == ["c"]
+
+
 def test_without_controls_only_the_model_is_measured(report):
     own = PROTOCOL.run(TrueModel(), FIGURES, controls=False)
     assert own.scores == report.find(role="model")
@@ -147,10 +210,15 @@ def test_confusion_is_counted_over_repeats(report):
 
 
 def test_printed_numbers_stand_beside():
+    @hyperparameters
     class Sprites(MovingFigures):
         name = "sprites"
+        n_train: int = FIGURES.n_train
+        n_valid: int = FIGURES.n_valid
+        n_test: int = FIGURES.n_test
+        size: int = FIGURES.size
 
-    data = Sprites(**{name: getattr(FIGURES, name) for name in ("n_train", "n_valid", "n_test", "size")})
+    data = Sprites()
     printed = PROTOCOL.run(TrueModel(), data).find(role="published")
     row = next(row for row in printed if row.method == "DBSE" and row.metric == "accuracy")
     assert (row.value, row.factor, row.form) == (1.0, "motion, kept dynamics", "published")
@@ -180,7 +248,8 @@ def test_a_fitted_method_is_measured():
     report = PROTOCOL.replace(repeats=2, seed=5).run(model, FIGURES)
     assert {row.seed for row in report.find(role="model")} == {0}
     test = FIGURES.split("test")[0]
-    draws = [model.sample(like=test, keep="dynamic", seed=seed) for seed in (5, 6)]
+    seeds = [int(np.random.SeedSequence([5, k]).generate_state(1)[0]) for k in range(2)]
+    draws = [model.sample(like=test, keep="dynamic", seed=seed) for seed in seeds]
     judge, labels = RealTest.of(JUDGE, FIGURES.parts(), cache_folder()).judge, test.labels["motion"]
     shares = [np.mean(judge.predict_proba(x)["motion"].argmax(1) == labels) for x in draws]
     row = report.find(role="model", metric="accuracy", factor="motion, kept dynamics", form="corrected")[0]
@@ -195,6 +264,9 @@ def test_what_cannot_be_measured_is_refused():
         PROTOCOL.run(TrueModel(), PlantedData())
     with pytest.raises(DataError, match="swaps codes of two or more"):
         PROTOCOL.run(TrueModel(), {**FIGURES.parts(), "test": FIGURES.split("test")[0][:1]})
+    without = PROTOCOL.replace(balance="released", judge__factors=("motion",))
+    with pytest.raises(SettingsError, match=r"balance = 'released': the judge reads no static factor .*balance='judged'"):
+        without.run(TrueModel(), FIGURES)
     with pytest.raises(SettingsError, match="forms"):
         PROTOCOL.replace(forms=()).run(TrueModel(), FIGURES)
     with pytest.raises(SettingsError, match=r"judge\.epochs = 0"):

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from seqdis.datasets import MovingFigures
-from seqdis.errors import DataError, SettingsError
+from seqdis.errors import DataError, SeqdisError, SettingsError
 from seqdis.factors import Factors
+from seqdis.hyperparameters import hyperparameters
 from seqdis.protocols import GenerationLeakage
 from toy_judge import FIGURES, JUDGE, TrueModel
 
@@ -85,10 +86,15 @@ def test_directions_and_spread(report):
 
 
 def test_printed_numbers_stand_beside():
+    @hyperparameters
     class MUG(MovingFigures):
         name = "mug"
+        n_train: int = FIGURES.n_train
+        n_valid: int = FIGURES.n_valid
+        n_test: int = FIGURES.n_test
+        size: int = FIGURES.size
 
-    data = MUG(**{name: getattr(FIGURES, name) for name in ("n_train", "n_valid", "n_test", "size")})
+    data = MUG()
     report = PROTOCOL.replace(repeats=1).run(TrueModel(), data)
     printed = {(row.metric, row.factor): row.value for row in report.find(role="published", method="DBSE")}
     assert printed["accuracy", "colour, kept static"] == pytest.approx(0.9942)
@@ -114,6 +120,15 @@ def test_factors_that_are_not_judged_are_refused():
     stepped = replace(test, labels={**test.labels, "motion": np.zeros((60, 8), int)})
     with pytest.raises(DataError, match="no dynamic class factor"):
         PROTOCOL._factors(stepped)
+
+
+def test_a_judge_may_be_weak_on_factors_that_are_not_used():
+    parts = dict(FIGURES.parts())
+    labels = {**parts["test"].labels, "size": (parts["test"].labels["size"] + 1) % 3}
+    parts["test"] = replace(parts["test"], labels=labels)
+    assert PROTOCOL.replace(repeats=1).run(TrueModel(), parts, controls=False).scores
+    with pytest.raises(SeqdisError, match=r"it reads 'size' in 0\.0\d+ right"):
+        PROTOCOL.replace(static_factor="size").run(TrueModel(), parts, controls=False)
 
 
 def test_rows_of_a_weak_judge_are_marked():

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from fakes import DYNAMIC, NOISE, PlantedData, PlantedModel, groups
+from seqdis.datasets import SequenceDataset
 from seqdis.errors import DataError, SettingsError
 from seqdis.evaluation import Report
-from seqdis.hyperparameters import from_dict, to_dict, validate
+from seqdis.hyperparameters import from_dict, hyper, hyperparameters, to_dict, validate
 from seqdis.protocols import CalendarMonth, ICUUnit, Mortality
 
 DEATHS = PlantedData(static="mortality", static_classes=2, sizes=(80, 40, 80), name="physionet", noise=0.3)
@@ -127,6 +128,39 @@ def test_printed_numbers_stand_in_the_same_group(mortality, unit):
     physionet = ICUUnit(**QUICK, forms=("published",)).run(PlantedModel(), replace(UNITS, name="physionet"))
     row = physionet.find(role="published", method="DBSE")[0]
     assert (row.value, row.spread) == (pytest.approx(0.5687), pytest.approx(0.0034))
+
+
+@hyperparameters
+class Stays(SequenceDataset):
+    """Named like the data of the papers."""
+
+    name = "physionet"
+    noise: float = 0.3
+    root: str = hyper(default="", identity=False)
+
+    def _splits(self):
+        return replace(UNITS, noise=self.noise, name=self.name).parts()
+
+
+def test_printed_numbers_stand_beside_default_settings_only():
+    protocol = ICUUnit(epochs=1, repeats=1, forms=("published",))
+    found, other, moved, bare = (
+        protocol.run(PlantedModel(), data).find(role="published")
+        for data in (Stays(), Stays(noise=0.2), Stays(root="elsewhere"), Stays(noise=0.2).parts())
+    )
+    assert "DBSE" in {row.method for row in found}
+    assert other == ()
+    # Where the files lie is no other data; of parts alone the settings are not known.
+    assert moved == bare == found
+
+
+def test_resamples_need_all_classes_only_where_the_metric_does():
+    labels = np.arange(40)
+    protocol = ICUUnit(resamples=2)
+    assert len(protocol._resampled(labels, np.eye(40))["accuracy"]) == 2
+    deaths = np.array([1] + [0] * 4)
+    draws = Mortality(resamples=50)._resampled(deaths, np.stack([1 - deaths, deaths], 1).astype(float))
+    assert {name: set(values) for name, values in draws.items()} == {name: {1.0} for name in Mortality.metrics}
 
 
 def test_unknown_labels_are_dropped_and_counted(unit):

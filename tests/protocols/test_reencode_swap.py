@@ -83,39 +83,62 @@ def test_a_collapsed_code_scores_chance():
     assert value(report, "retrieval", "dynamic", "Collapsed") == 1
 
 
-def test_every_dimension_is_scaled_by_train():
-    class Stretched(PlantedModel):
+class Blurred(PlantedModel):
+    def swap(self, A, B):
+        return 0.7 * super().swap(A, B) + 0.1
+
+
+def test_a_factor_and_a_rotation_of_a_code_change_nothing():
+    class Turned(Blurred):
         def encode(self, X):
             codes = super().encode(X)
-            return Factors(codes.static * torch.tensor([1e3, 1, 1, 1e-3]), codes.dynamic * 50, codes.lengths)
-
-    class Blurred(PlantedModel):
-        def swap(self, A, B):
-            return 0.7 * super().swap(A, B) + 0.1
-
-    class Both(Stretched, Blurred):
-        pass
+            turn = torch.linalg.qr(torch.randn(4, 4, generator=torch.Generator().manual_seed(0)))[0]
+            return Factors(1e3 * codes.static @ turn, codes.dynamic * 50, codes.lengths)
 
     plain = PROTOCOL.run(Blurred(), DATA, controls=False)
-    stretched = PROTOCOL.run(Both(), DATA, controls=False)
+    turned = PROTOCOL.run(Turned(), DATA, controls=False)
     for code in ("static", "dynamic"):
         expected = value(plain, "relative distance", code, "Blurred")
         assert expected > 0.05
-        assert value(stretched, "relative distance", code, "Both") == pytest.approx(expected, rel=1e-4)
+        assert value(turned, "relative distance", code, "Turned") == pytest.approx(expected, rel=1e-4)
     shifted = dict(DATA.parts())
     shifted["train"] = replace(shifted["train"], x=shifted["train"].x * np.float32(3))
     other = PROTOCOL.run(Blurred(), shifted, controls=False)
-    # A scale common to all dimensions leaves ratios as they are.
     assert value(other, "relative distance", "static", "Blurred") == pytest.approx(
         value(plain, "relative distance", "static", "Blurred"), rel=1e-3
     )
+
+
+def test_dimensions_that_are_switched_off_do_not_drown_the_others():
+    class Wide(PlantedModel):
+        """Beside the code there are many dimensions of faint noise, another one at every encoding."""
+
+        def encode(self, X):
+            codes, draw = super().encode(X), torch.Generator().manual_seed(len(self.asked))
+            faint = 1e-3 * torch.randn(*codes.dynamic.shape[:2], 60, generator=draw)
+            return Factors(
+                torch.cat([codes.static, 1 + faint[:, 0]], 1), torch.cat([codes.dynamic, faint], 2), codes.lengths
+            )
+
+    report = PROTOCOL.run(Wide(), DATA, controls=False)
+    for code in ("static", "dynamic"):
+        assert value(report, "relative distance", code, "Wide") < 0.1
+        assert value(report, "nearest donor", code, "Wide") == 1
+
+
+def test_the_scale_is_the_largest_deviation():
+    class Few(PlantedModel):
+        def encode(self, X):
+            return Factors(torch.tensor([[1.0, 0.0, 7.0], [3.0, 8.0, 7.0]]), torch.full((2, 2, 1), 0.1))
+
+    assert PROTOCOL._scale(Few(), DATA.parts()["train"]) == {"static": 4.0, "dynamic": np.inf}
 
 
 def test_donors_are_the_right_way_round():
     rows = torch.arange(4.0)[:, None]
     known = Factors(rows, rows[:, None])
     hybrid = Factors(rows[[0, 1]], rows[[2, 3]][:, None])
-    scale = {"static": np.ones(1), "dynamic": np.ones(1)}
+    scale = {"static": 1.0, "dynamic": 1.0}
     back = {"static": hybrid, "dynamic": hybrid}
     found = _returned(back, known, scale, np.array([0, 1]), np.array([2, 3]))
     assert found["static"].own.tolist() == found["dynamic"].own.tolist() == [0, 0]

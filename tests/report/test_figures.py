@@ -130,6 +130,15 @@ def test_painter_reads_bytes_and_fractions_alike(video):
     assert np.array_equal(paint(video.x[0]), paint(video.x[0].astype(np.float32) / 255))
 
 
+def test_painter_shows_bytes_by_how_they_are_stored():
+    spec = DataSpec(kind="image", shape=(1, 2, 2), length=1, scale=(160.0,))
+    stored = np.array([0, 40, 80, 160], dtype=np.uint8).reshape(1, 1, 2, 2)
+    paint = Painter(spec, (1, 1))
+    assert paint(stored)[0, ..., 0].ravel().tolist() == [0, 64, 128, 255]
+    assert np.array_equal(paint(stored), paint(stored.astype(np.float32) / 160))
+    assert paint(np.full_like(stored, 200)).max() == 255
+
+
 def test_missing_frames_are_blank_in_sources_only(squares, video):
     holes = replace(video, mask=np.arange(8)[None] != np.full((len(video), 1), 3))
     moving, _ = swap_grid(squares, holes, [0], [1])

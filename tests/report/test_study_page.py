@@ -110,7 +110,9 @@ def test_undefined_bounds_are_said_to_be_undefined():
 
 def test_code_sizes_stand_in_the_head(page):
     sizes = {"DBSE": {"static_dim": 8, "dynamic_dim": 4}, "w/o sub": {}, "copies": {"dynamic_dim": 2}}
-    assert "- Code sizes: DBSE static 8, dynamic 4; copies dynamic 2.\n" in study_page(ABOUT | {"code sizes": sizes}, [])
+    assert "- Code sizes: DBSE static 8, dynamic 4; copies dynamic 2.\n" in study_page(
+        ABOUT | {"code sizes": sizes}, []
+    )
     assert "whatever the code sizes of the other methods are" in page
 
 

@@ -56,7 +56,7 @@ def read_members(path: Path, pattern: str, nested: str = "") -> Iterator[tuple[s
         raise DataError(f"{path} cannot be read ({error}). Change its permissions.") from error
     except _DAMAGED as error:
         raise DataError(f"{path} is cut short or damaged ({error}). Delete it and fetch or copy it again.") from error
-    except RuntimeError as error:  # of zipfile; an unknown method of compression is a NotImplementedError, a child of it
+    except RuntimeError as error:  # of zipfile: encrypted, or NotImplementedError, its child
         raise DataError(
             f"{path} cannot be unpacked ({error}): it is encrypted or packed by a method that is not supported. Get it "
             "from its publisher, or unpack it and use the folder."
