@@ -221,7 +221,9 @@ def test_nonsense_is_refused_by_name(folder, wrong):
 
 @pytest.mark.parametrize(("valid", "test"), [(0.5, 0.5), (0.9, 0.9)])
 def test_parts_that_leave_nothing_for_train_are_refused(folder, valid, test):
-    with pytest.raises(SettingsError, match=rf"valid = {valid} and VideoFolder.test = {test}: nothing is left for train"):
+    with pytest.raises(
+        SettingsError, match=rf"valid = {valid} and VideoFolder.test = {test}: nothing is left for train"
+    ):
         videos(folder, valid=valid, test=test).parts()
 
 

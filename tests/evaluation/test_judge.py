@@ -172,7 +172,7 @@ def test_labels_of_other_shape_or_classes_are_refused(parts):
     with pytest.raises(DataError, match=r"labels of 'shape' have shape \(16, 8\); expected one per sequence"):
         judge.targets(replace(valid, labels={**valid.labels, "shape": np.zeros((16, 8), int)}))
     factors = tuple(replace(factor, classes=factor.classes[::-1]) for factor in valid.spec.factors)
-    with pytest.raises(DataError, match="classes of 'shape' are .*; the judge is trained on .* in the same order"):
+    with pytest.raises(DataError, match=r"classes of 'shape' are .*; the judge is trained on .* in the same order"):
         judge.targets(replace(valid, spec=replace(valid.spec, factors=factors)))
 
 

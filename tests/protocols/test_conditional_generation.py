@@ -265,7 +265,9 @@ def test_what_cannot_be_measured_is_refused():
     with pytest.raises(DataError, match="swaps codes of two or more"):
         PROTOCOL.run(TrueModel(), {**FIGURES.parts(), "test": FIGURES.split("test")[0][:1]})
     without = PROTOCOL.replace(balance="released", judge__factors=("motion",))
-    with pytest.raises(SettingsError, match=r"balance = 'released': the judge reads no static factor .*balance='judged'"):
+    with pytest.raises(
+        SettingsError, match=r"balance = 'released': the judge reads no static factor .*balance='judged'"
+    ):
         without.run(TrueModel(), FIGURES)
     with pytest.raises(SettingsError, match="forms"):
         PROTOCOL.replace(forms=()).run(TrueModel(), FIGURES)
