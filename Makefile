@@ -4,9 +4,9 @@ BIN := .venv/bin
 RUN := runs/quickstart
 # Sized for two cores and four minutes; a falling learning rate replaces the many epochs of published settings.
 # Combinations of figure and motion in the test part never occur in training.
-# Weights were chosen by swap error on the valid part of this very data set (seed 2), not on test.
-SMALL := --data.unseen 0.1 --data.seed 2 --static-dim 12 --dynamic-dim 8 --filters 24 --static-weight 0.15 --dynamic-weight 0.5 \
-	--training.max-epochs 40 --training.batch-size 24 --training.lr 0.006 --training.schedule cosine
+# Weights were chosen by swap error on the valid part of data set 2; data set 3 was looked at once, for the figures in README.
+SMALL := --data.unseen 0.1 --data.seed 3 --static-dim 12 --dynamic-dim 8 --filters 24 --static-weight 0.15 --dynamic-weight 0.5 \
+	--training.max-epochs 46 --training.batch-size 24 --training.lr 0.006 --training.schedule cosine
 
 .PHONY: quickstart test lint clean
 
