@@ -70,7 +70,7 @@ def test_a_file_is_run_like_a_script_and_may_import_what_lies_beside_it(tmp_path
     ],
 )
 def test_files_without_a_good_study(tmp_path, text, words):
-    file = tmp_path / "mine.py"
+    file = tmp_path / "own_study.py"
     if text is not None:
         file.write_text(text)
     with pytest.raises(SettingsError, match=words):
