@@ -57,10 +57,7 @@ def read_members(path: Path, pattern: str, nested: str = "") -> Iterator[tuple[s
     except _DAMAGED as error:
         raise DataError(f"{path} is cut short or damaged ({error}). Delete it and fetch or copy it again.") from error
     except RuntimeError as error:  # of zipfile: encrypted, or NotImplementedError, its child
-        raise DataError(
-            f"{path} cannot be unpacked ({error}): it is encrypted or packed by a method that is not supported. Get it "
-            "from its publisher, or unpack it and use the folder."
-        ) from error
+        raise DataError(f"{path} cannot be unpacked ({error}). Unpack it by other means and use the folder.") from error
 
 
 def read_file(path: Path) -> bytes:
