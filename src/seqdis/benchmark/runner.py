@@ -121,15 +121,15 @@ def run_missing(
     for label in only:
         if label not in study.methods:
             raise SettingsError(f"only: {unknown_name('method of the study', label, study.methods)}")
-    todo = [run for run in runs if not run.done() and (not only or run.label in only)]
+    missing = [run for run in runs if not run.done() and (not only or run.label in only)]
     failures = []
     # What controls are called is known only when some were measured: better then than after all runs.
     check_reference(collect(study, runs), design(study, runs))
-    for ended, outcome in enumerate(_outcomes(todo, jobs), start=1):
+    for ended, outcome in enumerate(_outcomes(missing, jobs), start=1):
         if outcome.error:
             failures.append(outcome)
         if watch is not None:
-            watch(outcome, ended, len(todo))
+            watch(outcome, ended, len(missing))
         if outcome.run.leads:
             check_reference(collect(study, runs), design(study, runs))
     return tuple(failures)

@@ -37,7 +37,7 @@ A run that fails is named, and the others go on; exit status 1 at the end.
 examples:
   seqdis bench examples/table3_mortality.py --jobs 2
   seqdis bench examples/table3_mortality.py --list
-  seqdis bench examples/table3_mortality.py --seeds 0 --only DBSE --out /tmp/first
+  seqdis bench examples/table3_mortality.py --seeds 0 --only DBSE --out first-results
 """
 
 

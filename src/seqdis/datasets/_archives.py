@@ -56,7 +56,7 @@ def read_members(path: Path, pattern: str, nested: str = "") -> Iterator[tuple[s
         raise DataError(f"{path} cannot be read ({error}). Change its permissions.") from error
     except _DAMAGED as error:
         raise DataError(f"{path} is cut short or damaged ({error}). Delete it and fetch or copy it again.") from error
-    except RuntimeError as error:  # of zipfile: encrypted, or NotImplementedError, its child
+    except RuntimeError as error:  # what zipfile raises for encrypted members and unknown ways of packing
         raise DataError(f"{path} cannot be unpacked ({error}). Unpack it by other means and use the folder.") from error
 
 

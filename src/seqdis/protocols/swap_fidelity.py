@@ -9,9 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from seqdis.errors import CapabilityError, DataError
+from seqdis.evaluation.judging import different_pairs
 from seqdis.evaluation.metrics import squared_error
 from seqdis.evaluation.parts import Model, normalised
 from seqdis.evaluation.report import Score
+from seqdis.evaluation.squares import mean_step, per_value
 from seqdis.hyperparameters import hyper, hyperparameters
 from seqdis.protocols._base import Protocol, score_row
 from seqdis.sequences import Array, DataSpec, Sequences
@@ -80,9 +82,7 @@ class SwapFidelity(Protocol):
     def _pairs(self, n: int) -> tuple[Array, Array]:
         if n < 2:
             raise DataError(f"the test part has {n} sequence; swap-fidelity needs two or more to make pairs.")
-        generator = np.random.default_rng(self.seed)
-        first = generator.integers(n, size=self.n_pairs)
-        return first, (first + generator.integers(1, n, size=self.n_pairs)) % n
+        return different_pairs(n, self.n_pairs, self.seed)
 
 
 def _rows(metric: str, produced: Mapping[str, Array], truth: Array, valid: Array) -> list[Score]:
@@ -112,7 +112,7 @@ def _produced(values: Array, spec: DataSpec) -> Array:
 
 def _unchanged(train: Sequences, a: Sequences, b: Sequences, spec: DataSpec) -> dict[str, Array]:
     """What needs no model: either donor as it is, and the average training frame."""
-    frame = _average_frame(train, spec)
+    frame = mean_step(train, spec)
     donors = [_filled(part, frame, spec) for part in (a, b)]
     return {
         "copy of the static donor": donors[0],
@@ -121,18 +121,6 @@ def _unchanged(train: Sequences, a: Sequences, b: Sequences, spec: DataSpec) -> 
     }
 
 
-def _average_frame(train: Sequences, spec: DataSpec) -> Array:
-    seen = _per_value(train)
-    count = np.broadcast_to(seen, train.x.shape).sum((0, 1))
-    mean = train.x.sum((0, 1), where=seen, dtype=float) / np.maximum(count, 1)
-    return normalised(mean, spec)
-
-
 def _filled(part: Sequences, frame: Array, spec: DataSpec) -> Array:
     """Donors with the average frame where a value is missing, so that a copy is as good as it can be."""
-    return np.where(_per_value(part), normalised(part.x, spec), frame)
-
-
-def _per_value(part: Sequences) -> Array:
-    seen = part.observed()
-    return seen.reshape(*seen.shape, *(1,) * (part.x.ndim - seen.ndim))
+    return np.where(per_value(part), normalised(part.x, spec), frame)
