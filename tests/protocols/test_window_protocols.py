@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 from window_data import COURSE, LEVEL, MODEL, NOISE, WindowData, with_labels
 
 from fakes import groups
@@ -90,6 +91,28 @@ def test_rain_is_summed_and_temperature_averaged():
     assert read(report)[1] < 0.1
     mean = report.provenance["daily-rain"]["mean label"]["test"]
     assert mean == pytest.approx(sums.mean())
+
+
+def test_wet_windows_are_told_by_the_code_that_holds_the_rain():
+    wet_at_times = WindowData(RAIN, offset=0.0, slope=1.0)
+    dry = with_labels(wet_at_times.parts(), RAIN, lambda name, labels: np.maximum(labels - 0.8, 0.0))
+    report = DailyRain(**CORRECTED).run(MODEL, dry)
+    rows = {row.factor.split(" from ")[1]: row for row in report.find(metric="AUROC", role="model")}
+    assert set(rows) == {"static", "dynamic", "static + dynamic"}
+    assert rows["dynamic"].value > 0.85
+    assert rows["static + dynamic"].value > 0.85
+    assert rows["static"].value == pytest.approx(0.5, abs=0.1)
+    assert rows["static"].spread > 0
+    controls = {row.method for row in report.find(metric="AUROC", role="control")}
+    assert controls == CONTROLS - {"train mean", "train median", "zero"}
+    truth = dry["test"].labels[RAIN].reshape(40, 6, 4).sum(2).ravel() > 0
+    assert 0.05 < truth.mean() < 0.95
+    codes = MODEL.encode(dry["test"]).dynamic.flatten(0, 1).numpy()
+    assert rows["dynamic"].value == pytest.approx(roc_auc_score(truth, codes[:, 0]), abs=0.03)
+
+
+def test_wet_or_dry_is_not_asked_where_all_windows_are_wet():
+    assert not DailyRain(**CORRECTED).run(MODEL, WindowData(RAIN)).find(metric="AUROC")
 
 
 @pytest.mark.parametrize("shift", [1, 4])

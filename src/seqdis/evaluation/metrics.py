@@ -29,13 +29,15 @@ def accuracy(labels: Array, probabilities: Array) -> float:
     return float(accuracy_score(labels, probabilities.argmax(1)))
 
 
-def auroc(labels: Array, probabilities: Array) -> float:
+def auroc(labels: Array, probabilities: Array, weights: Array | None = None) -> float:
     """Area under the ROC curve of class 1 against class 0; 0.5 for a constant.
 
     Parameters
     ----------
     labels : array of 0 and 1, (n,)
     probabilities : array, (n, 2)
+    weights : array, (n,), or None
+        How much each row counts; None: all alike.
 
     Raises
     ------
@@ -44,7 +46,7 @@ def auroc(labels: Array, probabilities: Array) -> float:
     """
     from sklearn.metrics import roc_auc_score
 
-    return float(roc_auc_score(_binary(labels), probabilities[:, 1]))
+    return float(roc_auc_score(_binary(labels), probabilities[:, 1], sample_weight=weights))
 
 
 def average_precision(labels: Array, probabilities: Array) -> float:

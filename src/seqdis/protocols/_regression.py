@@ -77,7 +77,17 @@ class WindowRegression(Protocol):
             found += self._published_rows(coders, tables, self._as_published(truth, own))
         if "corrected" in self.forms:
             found += self._corrected_rows(coders, tables, truth)
+            found += self._more_rows(coders, tables, truth)
         return with_roles(found, type(model).__name__), _counts(parts, truth, own)
+
+    def _more_rows(
+        self,
+        coders: Mapping[str, Mapping[str, Factors]],
+        tables: Mapping[str, Array] | None,
+        truth: Mapping[str, WindowValues],
+    ) -> list[Score]:
+        """What an entry asks of the same windows beside their number, in the corrected form."""
+        return []
 
     def _as_published(self, truth: Mapping[str, WindowValues], codes: Mapping[str, Factors]) -> dict[str, WindowValues]:
         found = dict(truth)
