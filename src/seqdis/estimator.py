@@ -139,8 +139,15 @@ class Disentangler(TransformerMixin, Settings):
 
     # Codes
 
-    def encode(self, X: Any, *, mask: Any = None, lengths: Any = None) -> Factors:
+    def encode(self, X: Any, *, mask: Any = None, lengths: Any = None, draw: int | None = None) -> Factors:
         """Posterior means of both codes. Codes of padded windows are zero.
+
+        Parameters
+        ----------
+        X, mask, lengths
+            See `fit`.
+        draw
+            A seed: one sample of both codes instead of the means, as some published evaluations take.
 
         Returns
         -------
@@ -152,12 +159,15 @@ class Disentangler(TransformerMixin, Settings):
             raise CapabilityError(f"{type(self).__name__} has no encoder: it cannot code given sequences.")
         store = Store(data, self.spec_, self._device)
         windows = -(-data.x.shape[1] // self._network.stride)
+        generator = None if draw is None else torch.Generator(self._device).manual_seed(draw)
         parts = []
         if self._network.training:
             self._network.eval()
         with torch.inference_mode():
             for rows in torch.arange(len(data)).split(self._chunk()):
-                parts.append(_padded(self._network.encode(store.take(rows)).mean(), windows))
+                posterior = self._network.encode(store.take(rows))
+                codes = posterior.mean() if draw is None else posterior.sample(generator)
+                parts.append(_padded(codes, windows))
         counts = [part.lengths for part in parts if part.lengths is not None]
         return Factors(
             torch.cat([part.static for part in parts]).cpu().clone(),

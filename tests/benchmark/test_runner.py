@@ -10,12 +10,13 @@ import pytest
 from toy_study import BROKEN, FULL, Buggy, Mortal, SameTest, draw, toy_study
 
 from seqdis import load
-from seqdis.benchmark import collect, design, plan, run_missing, run_study, summarise
+from seqdis.benchmark import Stage, collect, design, plan, run_missing, run_study, summarise
 from seqdis.cli.runs import Run as FittedRun
 from seqdis.errors import SettingsError
-from seqdis.protocols import Protocol, SwapFidelity
+from seqdis.protocols import LatentLeakage, Protocol, SwapFidelity
 
 MORTAL = Mortal(static_dim=3, dynamic_dim=2, hidden_dim=4, feature_dim=4)
+TOY_FACTORS = {"static_factor": "group", "dynamic_factor": "regime", "repeats": 2, "resamples": 2}
 BUGGY = Buggy(static_dim=3, dynamic_dim=2, hidden_dim=4, feature_dim=4)
 
 
@@ -189,6 +190,26 @@ def test_the_death_of_a_worker_and_what_cannot_be_sent_to_one_are_named(tmp_path
     assert (unsendable.run.label, died.run.label) == ("local", "mortal")
     assert "belong in a module beside the study file" in unsendable.error
     assert "its process ended without a word" in died.error
+
+
+def test_stages_tell_the_steps_of_a_fit_and_the_protocols_that_begin(tmp_path):
+    seen: list[Stage] = []
+    two = FULL.replace(training__max_epochs=2, training__batch_size=8)
+    study = toy_study(methods={"DBSE": two}, seeds=(0,), protocols=(SwapFidelity(), LatentLeakage(**TOY_FACTORS)))
+    runs = plan(study, tmp_path)
+    run_missing(study, runs, watch_stages=seen.append)
+    fit, rest = seen[:-2], seen[-2:]
+    assert {stage.run.name for stage in seen} == {"DBSE, toy, seed 0"}
+    assert {(stage.what, stage.total) for stage in fit} == {("fit", 4)}
+    assert [stage.done for stage in fit] == [1, 2, 2, 3, 4, 4]
+    assert [stage.record["epoch"] for stage in fit if stage.record] == [1, 2]
+    assert [(stage.what, stage.done, stage.total) for stage in rest] == [
+        ("swap-fidelity", 0, 2),
+        ("latent-leakage", 1, 2),
+    ]
+    seen.clear()
+    run_missing(replace(study, protocols=(SwapFidelity(seed=1),)), runs, watch_stages=seen.append)
+    assert seen == []  # nothing was missing
 
 
 def test_at_least_one_job(tmp_path):

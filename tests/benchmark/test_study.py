@@ -34,6 +34,8 @@ REFUSED = [
     ({"reference": "DBES"}, "Study.reference: unknown method 'DBES'. Did you mean 'DBSE'"),
     ({"reference": ""}, "Study.reference: unknown method ''"),
     ({"name": "a/b"}, "Study.name = 'a/b': it names files"),
+    ({"summary": "swap*"}, r"Study.summary = 'swap\*': expected a tuple of patterns"),
+    ({"summary": (1,)}, "Study.summary holds 1: expected str"),
     ({"splits": "resampled"}, "expected 'random' or 'independent'"),
 ]
 

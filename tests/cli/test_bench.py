@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from command_line import Refused, files, refused
 
-from seqdis.cli import bench
+from seqdis.cli import study_progress
 from seqdis.errors import DataError
 from seqdis.evaluation.report import Report
 
@@ -42,7 +42,7 @@ def study(tmp_path: Path) -> Path:
 
 
 def test_a_study_from_file_to_results(seqdis, study: Path) -> None:
-    done = seqdis("bench study.py --out results")
+    done = seqdis("bench study.py --no-page --out results")
     assert (done.status, done.out) == (0, "written: results/toy-study.md\n")
     assert [line.split(":")[0] for line in done.err.splitlines()] == [f"{i} of 4" for i in range(1, 5)]
     page = (study / "results/toy-study.md").read_text()
@@ -57,15 +57,15 @@ def test_a_study_from_file_to_results(seqdis, study: Path) -> None:
 
 
 def test_the_same_command_again_runs_nothing_and_writes_the_same(seqdis, study: Path) -> None:
-    seqdis("bench study.py --out results")
+    seqdis("bench study.py --no-page --out results")
     before = files(study)
-    done = seqdis("bench study.py --out results")
+    done = seqdis("bench study.py --no-page --out results")
     assert (done.status, done.err) == (0, "")
     assert files(study) == before
 
 
 def test_list_says_what_is_finished_and_changes_nothing(seqdis, study: Path) -> None:
-    seqdis("bench study.py --seeds 1 --only DBSE")
+    seqdis("bench study.py --no-page --seeds 1 --only DBSE")
     before = files(study)
     done = seqdis("bench study.py --list")
     assert (done.status, done.err) == (0, "")
@@ -82,7 +82,7 @@ def test_list_says_what_is_finished_and_changes_nothing(seqdis, study: Path) -> 
 
 
 def test_a_failed_run_is_named_marked_missing_and_ends_in_status_1(seqdis, study: Path) -> None:
-    done = seqdis("bench broken.py --out results --quiet")
+    done = seqdis("bench broken.py --no-page --out results --quiet")
     assert (done.status, done.out) == (1, "written: results/toy-study.md\n")
     assert "failed: w/o sub, toy, seed 0: DBSE.anchor = 99: sequences have 4 elements" in done.err
     assert "seqdis: 2 run(s) failed: w/o sub, toy, seed 0; w/o sub, toy, seed 1. Run the same command" in done.err
@@ -96,8 +96,8 @@ def test_report_only_writes_what_is_there(seqdis, study: Path) -> None:
     assert (none.status, none.out) == (1, "")
     assert "no run of this study is finished" in none.err
     assert not (study / "results").exists()
-    seqdis("bench study.py --seeds 0 --out elsewhere")
-    done = seqdis("bench study.py --report-only --out results")
+    seqdis("bench study.py --no-page --seeds 0 --out elsewhere")
+    done = seqdis("bench study.py --no-page --report-only --out results")
     assert (done.status, done.err) == (0, "")
     page = (study / "results/toy-study.md").read_text()
     assert "| 1 of 2, **rest missing** |" in page
@@ -105,7 +105,7 @@ def test_report_only_writes_what_is_there(seqdis, study: Path) -> None:
 
 
 def test_the_page_names_no_place_on_this_machine(seqdis, study: Path) -> None:
-    assert seqdis(f"bench {study / 'study.py'} --seeds 0 --only DBSE --out {study / 'results'}").status == 0
+    assert seqdis(f"bench {study / 'study.py'} --no-page --seeds 0 --only DBSE --out {study / 'results'}").status == 0
     page = (study / "results/toy-study.md").read_text()
     assert "```bash\nseqdis bench study.py --seeds 0 --only DBSE --out results\n```" in page
     assert str(study) not in page
@@ -118,7 +118,7 @@ def test_scores_are_saved_even_if_they_cannot_be_summarised(
         raise DataError("cannot be summarised")
 
     monkeypatch.setattr("seqdis.benchmark.summarise", fail)
-    assert "cannot be summarised" in seqdis("bench study.py --out results --seeds 0").err
+    assert "cannot be summarised" in seqdis("bench study.py --no-page --out results --seeds 0").err
     assert len(Report.load(study / "results/toy-study.json").find(role="model", metric="swap_mse")) == 2
 
 
@@ -128,20 +128,30 @@ def test_an_interrupted_study_goes_on(seqdis, study: Path, monkeypatch: pytest.M
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(bench._Progress, "__call__", stop)
-        done = seqdis("bench study.py --out results")
+        patch.setattr(study_progress.Progress, "ended", stop)
+        done = seqdis("bench study.py --no-page --out results")
     assert (done.status, done.out) == (130, "")
     assert "interrupted. Run the same command again to go on." in done.err
-    again = seqdis("bench study.py --out results")
+    again = seqdis("bench study.py --no-page --out results")
     assert (again.status, again.err.splitlines()[0].split(":")[0]) == (0, "1 of 2")
 
 
 def test_progress_is_a_bar_on_a_terminal(seqdis, study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    shown = seqdis("bench broken.py --out results")
+    shown = seqdis("bench broken.py --no-page --out results")
     assert "4/4" in shown.err
     assert "failed: w/o sub, toy, seed 0:" in shown.err
-    assert seqdis("bench study.py --out hushed --quiet").err == ""
+    assert seqdis("bench study.py --no-page --out hushed --quiet").err == ""
+
+
+def test_without_matplotlib_there_are_results_and_a_word_about_figures(
+    seqdis, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seqdis.cli.bench.find_spec", lambda name: None)
+    done = seqdis("bench study.py --seeds 0 --only DBSE --quiet")
+    assert (done.status, done.out) == (0, "written: benchmarks/results/toy-study.md\n")
+    assert "no figures and no HTML page: they need matplotlib" in done.err
+    assert not (study / "runs/store/pages").exists()
 
 
 MISTAKES = [

@@ -10,17 +10,30 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import soundfile
 from sklearn.base import clone
 
 import seqdis.datasets
-from seqdis.datasets import MUG, MovingFigures, SequenceDataset, ToySeries, UserFile, VideoFolder
+from seqdis.datasets import (
+    MUG,
+    TIMIT,
+    AudioFolder,
+    MovingFigures,
+    SequenceDataset,
+    ToyMelodies,
+    ToySeries,
+    UserFile,
+    VideoFolder,
+)
 from seqdis.errors import DataError
 from seqdis.hyperparameters import fields_of, from_dict, to_dict
 from seqdis.sequences import FactorSpec, Sequences
+from sounds import timit_copy, tone
 
 ENTRIES = [
     entry for entry in map(seqdis.datasets.__dict__.get, seqdis.datasets.__all__) if entry is not SequenceDataset
@@ -56,6 +69,14 @@ def video_folder(folder: Path) -> VideoFolder:
     return VideoFolder(path=str(folder), labels="labels.csv", dynamic=("move",), size=8, length=5, valid=0.2, test=0.2)
 
 
+def audio_folder(folder: Path) -> AudioFolder:
+    for number in range(20):
+        soundfile.write(folder / f"r{number}.wav", tone(200 + 50 * number, 0.1 + 0.01 * number), 16_000)
+    rows = "".join(f"r{number}.wav,{'ann' if number % 3 else 'bob'},{number % 2}\n" for number in range(20))
+    (folder / "labels.csv").write_text("file,who,word\n" + rows)
+    return AudioFolder(path=str(folder), labels="labels.csv", dynamic=("word",), length=12, valid=0.2, test=0.2)
+
+
 # Settings that bring out every kind of array; one line for each entry whose data need no download.
 LOCAL: dict[str, Callable[[Path], SequenceDataset]] = {
     "moving-figures": lambda _: MovingFigures(**SIZES, size=16),
@@ -64,6 +85,10 @@ LOCAL: dict[str, Callable[[Path], SequenceDataset]] = {
     "toy-series with gaps": lambda _: ToySeries(**SIZES, missing_rate=0.3, ragged=True, unseen=0.3),
     "file": user_file,
     "mug": mug_copy,
+    "recordings": audio_folder,
+    "timit": lambda folder: TIMIT(root=str(timit_copy(folder / "timit").parent), complete=False),
+    "toy-melodies": lambda _: ToyMelodies(**SIZES, length=12),
+    "toy-melodies with unseen": lambda _: ToyMelodies(**SIZES, length=12, features="magnitude", unseen=0.3),
     "videos": video_folder,
 }
 
@@ -163,8 +188,13 @@ def test_equal_settings_give_equal_data(data: SequenceDataset) -> None:
     assert again.fingerprint() == data.fingerprint()
     for name, part in data.parts().items():
         assert again.parts()[name].fingerprint() == part.fingerprint()
-    seed = "split_seed" if hasattr(data, "split_seed") else "seed"
-    assert data.replace(**{seed: 1}).fingerprint() != data.fingerprint()
+    assert data.replace(**another(data)).fingerprint() != data.fingerprint()
+
+
+def another(data: SequenceDataset) -> dict[str, Any]:
+    """A setting that changes the training part: a seed, or, where nothing is drawn, another part."""
+    seeds = [seed for seed in ("split_seed", "seed") if hasattr(data, seed)]
+    return {seeds[0]: 3} if seeds else {"form": "published"}
 
 
 def test_parts_have_their_own_fingerprints(data: SequenceDataset) -> None:
@@ -189,7 +219,7 @@ def test_splitting_changes_nothing(data: SequenceDataset) -> None:
 
 def test_changed_settings_are_not_answered_with_old_data(data: SequenceDataset) -> None:
     old = data.fingerprint()
-    data.set_params(**{"split_seed" if hasattr(data, "split_seed") else "seed": 3})
+    data.set_params(**another(data))
     assert data.fingerprint() != old
 
 

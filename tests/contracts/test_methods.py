@@ -17,7 +17,7 @@ from seqdis.estimator import Disentangler
 from seqdis.factors import Factors, Gaussian, Posterior
 from seqdis.hyperparameters import hyperparameters
 from seqdis.losses import LossTerms
-from seqdis.methods import DBME, DBSE
+from seqdis.methods import DBME, DBSE, GLR, RWAE, SKD, SPYL, VAE
 from seqdis.nn.network import Progress
 from seqdis.sequences import Batch, DataSpec, Sequences
 from seqdis.testing import CONTRACTS, MODALITIES, Case, Contract, check_method
@@ -35,6 +35,19 @@ METHODS: dict[str, Disentangler] = {
         subtract=False, decoder_noise=True, anchor_twice=True,
     ),
     "dbme": DBME(**SMALL),
+    "spyl": SPYL(**SMALL, filters=4),
+    "spyl as released": SPYL(**SMALL, filters=4, variant="reference", released_start=True),
+    "vae": VAE(code_dim=3, feature_dim=8, hidden_dim=8, filters=4, training=QUICK),
+    "vae of sequences": VAE(code_dim=3, feature_dim=8, hidden_dim=8, filters=4, training=QUICK, form="sequence"),
+    "rwae": RWAE(**SMALL, filters=4, actions=3),
+    "rwae with critics": RWAE(**SMALL, filters=4, penalty="gan", critic_dim=8),
+    "glr": GLR(
+        static_dim=3, dynamic_dim=2, static_layers=(8, 8), dynamic_layers=(8,), decoder_layers=(8, 8), training=QUICK
+    ),
+    "skd": SKD(
+        latent_dim=5, static_modes=2, hidden_dim=8, filters=4,
+        training=Training(max_epochs=3, batch_size=8, lr=1e-2),
+    ),
 }  # fmt: skip
 PAIRS = [(name, kind) for name, method in METHODS.items() for kind in MODALITIES if kind in method.kinds]
 

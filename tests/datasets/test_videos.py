@@ -191,7 +191,7 @@ def test_wrong_folders_and_files_are_explained(tmp_path):
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ("file,who\na.avi,ann\n", "4 of 5 videos have no row, such as b.mp4"),
+        ("file,who\na.avi,ann\n", "4 of 5 files have no row, such as b.mp4"),
         ("name,who\na.avi,ann\n", "columns name, who; expected 'file'"),
         ("file\na.avi\n", "columns file; expected"),
         ("file,who\n" + "".join(f"{name},x\n" for name in [*LENGTHS, "e"]), "e has several rows"),

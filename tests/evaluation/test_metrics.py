@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from scipy.optimize import brentq
+from sklearn.metrics import roc_curve
 
 from seqdis.errors import DataError
 from seqdis.evaluation.metrics import (
@@ -8,6 +10,7 @@ from seqdis.evaluation.metrics import (
     auroc,
     average_precision,
     bootstrap,
+    equal_error_rate,
     leakage_gap,
     pooled_mean,
     squared_error,
@@ -118,3 +121,70 @@ def test_metrics_that_need_all_classes_are_those_that_refuse_one():
         else:
             assert metric(one, probabilities) == 1.0
     assert len(ALL_CLASSES) == 2
+
+
+# Equal error rate
+
+
+def drawn(pairs, shift, seed=0):
+    draw = np.random.default_rng(seed)
+    same = draw.random(pairs) < 0.1
+    return same, draw.standard_normal(pairs) + shift * same
+
+
+def by_bisection(same, scores):
+    low, high = scores.min() - 1, scores.max() + 1
+    for _ in range(60):
+        middle = (low + high) / 2
+        refused, accepted = (scores[same] < middle).mean(), (scores[~same] >= middle).mean()
+        low, high = (low, middle) if refused > accepted else (middle, high)
+    return (scores[~same] >= low).mean()
+
+
+def test_equal_error_rate_by_hand():
+    # Refusing up to 0.2 leaves 0 of 3 refused and 1 of 4 accepted, up to 0.3 it is 1 of 3 and 1 of 4: they are equal
+    # three quarters of the way.
+    same = np.array([True, True, True, False, False, False, False])
+    scores = np.array([0.9, 0.8, 0.3, 0.5, 0.2, 0.1, 0.0])
+    assert equal_error_rate(same, scores) == pytest.approx(0.25)
+    assert equal_error_rate(same[[0, 2, 3, 5]], np.array([0.9, 0.6, 0.7, 0.1])) == pytest.approx(0.5)
+
+
+def test_what_tells_all_nothing_and_the_contrary():
+    same = np.array([True, True, False, False, False])
+    assert equal_error_rate(same, same.astype(float)) == 0.0
+    assert equal_error_rate(same, -same.astype(float)) == 1.0
+    assert equal_error_rate(same, np.zeros(5)) == 0.5
+    assert equal_error_rate(*drawn(40_000, 0.0)) == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("shift", [0.5, 1.0, 2.0, 4.0])
+def test_rates_of_an_independent_curve_and_of_bisection(shift):
+    same, scores = drawn(3000, shift)
+    scores = scores.round(2)  # with ties
+    accepted, found, _ = roc_curve(same, scores, drop_intermediate=False)
+    reference = brentq(lambda x: 1 - x - np.interp(x, accepted, found), 0, 1)
+    rate = equal_error_rate(same, scores)
+    assert rate == pytest.approx(reference, abs=1e-6)
+    most = max(np.unique(scores[same == kind], return_counts=True)[1].max() / (same == kind).sum() for kind in (0, 1))
+    assert abs(rate - by_bisection(same, scores)) <= most
+
+
+def test_a_weight_counts_a_pair_several_times():
+    same, scores = drawn(300, 1.0)
+    weights = np.random.default_rng(1).integers(0, 4, len(same))
+    assert equal_error_rate(same, scores, weights) == pytest.approx(
+        equal_error_rate(same.repeat(weights), scores.repeat(weights))
+    )
+    assert equal_error_rate(same, scores, np.ones(len(same))) == equal_error_rate(same, scores)
+
+
+@pytest.mark.parametrize("same", [[True, True], [False, False], []])
+def test_one_kind_of_pairs_is_refused(same):
+    with pytest.raises(DataError, match="expected pairs of both kinds"):
+        equal_error_rate(np.array(same, dtype=bool), np.zeros(len(same)))
+
+
+def test_scores_that_are_no_numbers_are_refused():
+    with pytest.raises(DataError, match="of 1 of 2 the score is finite"):
+        equal_error_rate(np.array([True, False]), np.array([np.nan, 0.5]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from seqdis.errors import CapabilityError, SettingsError
 from seqdis.evaluation.probe import Logistic
 from seqdis.inputs import as_sequences
 from seqdis.methods import DBME
+from seqdis.sequences import DataSpec, Sequences
 from seqdis.testing import check_method
 from seqdis.training import Training
 
@@ -77,6 +80,61 @@ def test_an_interrupted_fit_goes_on_to_the_same_weights(x: np.ndarray, tmp_path)
 def test_the_untrained_control_has_random_directions(x: np.ndarray) -> None:
     model = DBME(**SMALL).fit(x)
     assert not torch.allclose(model.untrained().encode(x).static, model.encode(x).static, atol=0.1)
+
+
+# Sound
+
+
+SOUND = SMALL | {"window": 3}
+
+
+@pytest.fixture(scope="module")
+def sound() -> Sequences:
+    """Voices differ in their spectrum, whatever is said; lengths differ."""
+    draw = np.random.default_rng(0)
+    frames = draw.normal(size=(24, 12, 5)) + 2 * draw.normal(size=(24, 1, 5))
+    lengths = np.array([12, 9, 5, 7] * 6)
+    frames[np.arange(12) >= lengths[:, None]] = 0
+    spec = DataSpec(kind="spectrogram", shape=(5,), length=12)
+    return Sequences(x=frames.astype(np.float32), spec=spec, lengths=lengths)
+
+
+def test_every_frame_of_a_spectrogram_has_a_dynamic_code_and_windows_only_statistics(sound: Sequences) -> None:
+    codes = DBME(**SOUND).fit(sound).encode(sound)
+    assert tuple(codes.static.shape) == (24, 3)
+    assert tuple(codes.dynamic.shape) == (24, 12, 2)
+    assert codes.lengths is not None
+    assert codes.lengths.tolist() == sound.lengths.tolist()
+
+
+def test_the_static_code_of_sound_is_the_steady_part_of_its_windows(sound: Sequences) -> None:
+    model = DBME(**SOUND).fit(sound)
+    whole = replace(sound, lengths=None)[sound.lengths == 12]
+    turned = replace(whole, x=whole.x.reshape(-1, 4, 3, 5)[:, [2, 0, 3, 1]].reshape(whole.x.shape))
+    torch.testing.assert_close(model.encode(whole).static, model.encode(turned).static, atol=1e-5, rtol=1e-5)
+    louder = replace(whole, x=whole.x + np.float32(3))
+    assert not torch.allclose(model.encode(whole).static, model.encode(louder).static, atol=0.1)
+
+
+def test_the_mean_spectrum_never_reaches_the_dynamic_code(sound: Sequences) -> None:
+    whole = replace(sound, lengths=None)[sound.lengths == 12]
+    colour = np.random.default_rng(1).normal(size=(len(whole), 1, 5)).astype(np.float32)
+    coloured = replace(whole, x=whole.x + 0.5 * colour)
+
+    def moved(subtract: bool) -> float:
+        model = DBME(**SOUND, subtract=subtract).fit(sound)
+        return float((model.encode(whole).dynamic - model.encode(coloured).dynamic).abs().mean())
+
+    assert moved(True) < 0.5 * moved(False)  # not zero: means are drawn towards zero
+
+
+def test_a_missing_frame_of_sound_counts_for_nothing(sound: Sequences) -> None:
+    mask = np.ones(sound.x.shape[:2], dtype=bool)
+    mask[:, 2] = False
+    model = DBME(**SOUND).fit(replace(sound, mask=mask))
+    quiet, loud = (replace(sound, mask=mask, x=np.where(mask[..., None], sound.x, np.float32(v))) for v in (0, 99))
+    for one, other in zip(model.encode(quiet), model.encode(loud), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
 def test_frames_are_refused() -> None:

@@ -16,6 +16,7 @@ from seqdis.methods import DBSE, dbse
 from seqdis.methods.dbse import PAPER, REFERENCE, DBSENetwork
 from seqdis.nn.network import Progress
 from seqdis.sequences import Batch, DataSpec
+from seqdis.testing import check_method
 from seqdis.training import Training
 
 SPECS = {
@@ -442,6 +443,7 @@ def test_unknown_published_settings_are_named_with_a_suggestion() -> None:
         ("image", {"anchor": "frist"}, SettingsError, "DBSE.anchor = 'frist': expected int or Literal"),
         ("image", {"copies": 2}, SettingsError, "DBSE.copies = 2: Monte-Carlo copies exist for series only"),
         ("spectrogram", {"copies": 2}, SettingsError, "DBSE.copies = 2"),
+        ("series", {"anchor": "every"}, SettingsError, "DBSE.anchor = 'every' is for frames"),
         ("series", {"window": 12}, DataError, "12 step.* make 1 of the windows of 12 steps"),
         ("series", {"window": 24}, DataError, "Give longer sequences or a smaller `window`"),
         ("series", {"scale_floor": 0.5}, SettingsError, "DBSE.scale_floor = 0.5: expected a value at most 0.4"),
@@ -463,6 +465,55 @@ def test_a_single_step_is_one_clear_data_error(kind: str) -> None:
     data = as_sequences(np.random.default_rng(0).random((4, 1, *SPECS[kind].shape)), kind=kind)
     with pytest.raises(DataError, match=r"sequences of 1 step\(s\) make 1 of the .* at least 2 are needed"):
         small().fit(data)
+
+
+# Every frame as anchor
+
+
+@pytest.mark.parametrize("kind", ["spectrogram", "image"])
+def test_every_frame_as_anchor_averages_what_single_anchors_give(kind: str) -> None:
+    whole, lengths = batch(kind), torch.tensor([6, 4])
+    one = Batch(x=whole.x, lengths=lengths)
+    net = network(kind, anchor="every")
+    with torch.no_grad():
+        found = net.encode(one)
+        singles = [network(kind, anchor=k).encode(one).static for k in range(6)]
+    for row, length in enumerate(lengths.tolist()):
+        means = torch.stack([single.mean[row] for single in singles[:length]]).mean(0)
+        variances = torch.stack([single.logvar[row].exp() for single in singles[:length]]).mean(0)
+        assert torch.allclose(found.static.mean[row], means, atol=1e-5)
+        assert torch.allclose(found.static.logvar[row], variances.log(), atol=1e-5)
+
+
+def test_every_frame_as_anchor_forgets_the_order_in_the_static_code_only() -> None:
+    net, one = network("spectrogram", anchor="every"), batch("spectrogram")
+    with torch.no_grad():
+        before, after = (net.encode(Batch(x=x)).mean() for x in (one.x, one.x.flip(1)))
+    assert torch.allclose(before.static, after.static, atol=1e-6)
+    assert not torch.allclose(before.dynamic, after.dynamic, atol=1e-3)
+
+
+def test_every_frame_as_anchor_takes_from_frames_what_they_share() -> None:
+    net = network("spectrogram", anchor="every")
+    still = Batch(x=batch("spectrogram").x[:, :1].expand(-1, 6, -1).contiguous())
+    other = Batch(x=still.x + 1)
+    with torch.no_grad():
+        assert torch.allclose(net.encode(still).dynamic.mean, net.encode(other).dynamic.mean, atol=1e-6)
+        whole = network("spectrogram", anchor="every", subtract=False)
+        assert not torch.allclose(whole.encode(still).dynamic.mean, whole.encode(other).dynamic.mean, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["spectrogram", "image"])
+def test_every_frame_as_anchor_keeps_the_contracts(kind: str) -> None:
+    check_method(small(anchor="every", training=Training(max_epochs=2)), modalities=(kind,))
+
+
+def test_every_frame_as_anchor_is_trained_like_one_at_random() -> None:
+    losses = [
+        loss_of(network("spectrogram", anchor=anchor), batch("spectrogram"), seed=5).total.item()
+        for anchor in ("every", "random_per_batch", "first")
+    ]
+    assert losses[0] == losses[1] != losses[2]
 
 
 # Short cuts

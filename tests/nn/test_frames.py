@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from seqdis.errors import DataError
 from seqdis.nn.frames import FrameDecoder, FrameEncoder, VectorNorm, halvings, padded_side
+from seqdis.nn.products import Doubling, Halving, MapToVector, VectorToMap
 
 
 def draw(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -87,3 +89,77 @@ def test_a_lone_frame_takes_the_running_statistics() -> None:
     assert torch.equal(norm.running_mean, reference.running_mean)
     encoder = FrameEncoder((1, 8, 8), 4, filters=2).train()
     assert torch.isfinite(encoder(draw(1, 1, 1, 8, 8))).all()
+
+
+def both_ways(filters: int) -> tuple[FrameEncoder, FrameDecoder]:
+    torch.manual_seed(0)
+    return FrameEncoder((3, 16, 16), 8, filters).train(), FrameDecoder(8, (3, 16, 16), filters).train()
+
+
+def loss_and_gradients(encoder: FrameEncoder, decoder: FrameDecoder, bfloat16: bool) -> dict[str, torch.Tensor]:
+    x = draw(8, 4, 3, 16, 16)
+    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        frames = decoder(encoder(x))
+    loss = (frames - x).pow(2).sum()
+    loss.backward()
+    found = {"loss": loss.detach()}
+    for part, module in (("encoder", encoder), ("decoder", decoder)):
+        found |= {f"{part}.{name}": value.grad for name, value in module.named_parameters()}
+    return found
+
+
+def with_torchs_layers(modules: tuple[FrameEncoder, FrameDecoder]) -> tuple[FrameEncoder, FrameDecoder]:
+    own = {MapToVector: nn.Conv2d, Halving: nn.Conv2d, VectorToMap: nn.ConvTranspose2d, Doubling: nn.ConvTranspose2d}
+    for layer in (layer for module in modules for layer in module.modules()):
+        layer.__class__ = own.get(type(layer), type(layer))
+    return modules
+
+
+def test_bfloat16_strays_from_float32_no_further_than_torchs_own_layers_do() -> None:
+    # One rounding is 2**-9 = 0.2 % of a value; gradients pass up to eleven layers, and batch norms that
+    # subtract means: they end 0.2 % (last layer) to 14 % (first) away, with torch's own layers as with ours.
+    exact = loss_and_gradients(*both_ways(128), False)
+    ours = loss_and_gradients(*both_ways(128), True)
+    torchs = loss_and_gradients(*with_torchs_layers(both_ways(128)), True)
+    assert abs(ours["loss"] / exact["loss"] - 1) < 1e-3
+    compared = 0
+    for name, expected in exact.items():
+        if expected.norm() < 1e-2:  # biases before a batch norm have no gradient but rounding
+            continue
+        compared += 1
+        assert ours[name].dtype == torch.float32
+        away = (ours[name] - expected).norm() / expected.norm()
+        assert away < 1.2 * (torchs[name] - expected).norm() / expected.norm() + 1e-3, name
+        assert away < 0.2, name
+    assert compared > 15
+
+
+def test_float32_is_that_of_torchs_own_layers_but_for_rounding() -> None:
+    ours, torchs = both_ways(4), with_torchs_layers(both_ways(4))
+    one, other = loss_and_gradients(*ours, False), loss_and_gradients(*torchs, False)
+    for name, expected in other.items():
+        assert torch.allclose(one[name], expected, rtol=1e-4, atol=1e-3), name
+
+
+def test_channels_last_weights_change_no_number_but_by_rounding() -> None:
+    plain, moved = both_ways(4), both_ways(4)
+    for module in moved:
+        module.to(memory_format=torch.channels_last)
+    one, other = loss_and_gradients(*plain, False), loss_and_gradients(*moved, False)
+    assert not moved[0].layers[0].weight.is_contiguous()
+    for name, expected in one.items():
+        assert torch.allclose(other[name], expected, rtol=1e-4, atol=1e-3), name
+
+
+def test_weights_keep_the_names_and_shapes_of_torchs_layers() -> None:
+    encoder, decoder = both_ways(4)
+    shapes = {name: tuple(value.shape) for name, value in encoder.state_dict().items() if "weight" in name}
+    assert shapes == {
+        "layers.0.weight": (4, 3, 4, 4), "layers.1.weight": (4,), "layers.3.weight": (8, 4, 4, 4),
+        "layers.4.weight": (8,), "layers.6.weight": (8, 8, 4, 4), "layers.7.weight": (8,),
+    }  # fmt: skip
+    shapes = {name: tuple(value.shape) for name, value in decoder.state_dict().items() if "weight" in name}
+    assert shapes == {
+        "layers.0.weight": (8, 8, 4, 4), "layers.1.weight": (8,), "layers.3.weight": (8, 4, 4, 4),
+        "layers.4.weight": (4,), "layers.6.weight": (4, 3, 4, 4),
+    }  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from seqdis.nn.likelihood import frame_errors, series_errors
+from seqdis.nn.likelihood import frame_error, frame_errors, series_errors
 from seqdis.nn.sequence_vae import Observation
 from seqdis.sequences import Batch
 
@@ -114,3 +114,5 @@ def test_spectrogram_frames_are_summed_over_bins() -> None:
     x = torch.tensor([[[1.0, 2.0], [3.0, 0.0]]])
     rest, anchor = frame_errors(Observation(torch.zeros(1, 2, 2)), Batch(x=x), torch.tensor([0]), False)
     assert (rest.tolist(), anchor.tolist()) == ([9.0], [5.0])
+    assert frame_error(Observation(torch.zeros(1, 2, 2)), Batch(x=x)).tolist() == [14.0]
+    assert frame_error(Observation(torch.zeros(1, 2, 2)), Batch(x=x, lengths=torch.tensor([1]))).tolist() == [5.0]

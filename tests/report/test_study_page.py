@@ -48,7 +48,8 @@ def page():
 
 
 def test_the_head_says_how_the_numbers_came_about(page):
-    assert page.startswith("# A \\| B\n\n```bash\nseqdis bench study.py --jobs 2\n```\n\n- Training seeds: 0, 1.")
+    assert page.startswith("# A \\| B\n\n```bash\nseqdis bench study.py --jobs 2\n```\n\n| score |")
+    assert "- Training seeds: 0, 1." in page
     assert "- Evaluated on: P, 1 thread(s), accelerator none; torch 2." in page
     assert "- DBSE: 2 run(s) of 3 epochs, fit 3 s on average (2 to 4), evaluation 1.25 s, wall time." in page
     assert "- Data, official: train 10 `abc`, test 4 `def` (sequences, fingerprint)." in page
@@ -130,4 +131,18 @@ def test_missing_runs_are_named_at_the_top():
 
 def test_rows_of_a_table_have_equal_cells(page):
     rows = [line.replace(r"\|", "") for line in page.splitlines() if line.startswith("| ")]
-    assert [row.count("|") for row in rows] == [6] * 7 + [7] * 4
+    assert [row.count("|") for row in rows] == [6] * 3 + [6] * 7 + [7] * 4
+
+
+def test_the_page_begins_with_the_scores_that_matter(page):
+    row = "| mortality: AUROC, mortality from static ↑ | 0.712 ± 0.010 | 0.700 | not measured | PCA code 0.750 |"
+    assert "| score | DBSE | w/o sub | w/o both | controls |" in page
+    assert page.index(row) < page.index("Training seeds") < page.index("### mortality")
+
+
+def test_the_judge_is_named_with_its_accuracy_on_real_data(page):
+    assert "Judge" not in page
+    judge = {"accuracy on real test data": {"skin": 0.9955, "action": 1.0}, "floor": 0.99, "epochs trained": 7}
+    judged = study_page(ABOUT | {"judges": {"official": judge}}, [GROUP])
+    words = "- Judge, official: reads real test data right in 0.9955 (skin), 1.0000 (action); floor 0.99, 7 epochs.\n"
+    assert words in judged

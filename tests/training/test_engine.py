@@ -1,16 +1,24 @@
 from __future__ import annotations
 
+import ctypes
+import platform
+import resource
 import warnings
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from seqdis.inputs import as_sequences, standardised
+from seqdis.methods import DBSE
+from seqdis.nn.network import Network, Progress
 from seqdis.sequences import DataSpec, Sequences
 from seqdis.training import Training
-from seqdis.training.engine import Store, cpu_threads
+from seqdis.training import engine as engines
+from seqdis.training.engine import Engine, Store, cpu_threads, has_bfloat16, kept_memory
+from seqdis.training.loop import train
 
 DRAW = np.random.default_rng(0)
 SERIES = DRAW.normal(5, 3, size=(6, 4, 2))
@@ -106,3 +114,117 @@ def test_threads_are_set_and_given_back(kind: str, threads: int, expected: int) 
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
+
+
+IMAGE, OTHER = DataSpec(kind="image", shape=(1, 8, 8), length=2), DataSpec(kind="series", shape=(1,), length=2)
+
+
+@pytest.mark.parametrize(
+    ("precision", "spec", "units", "expected"),
+    [
+        ("auto", IMAGE, True, "bf16-mixed"),
+        ("auto", IMAGE, False, "32-true"),
+        ("auto", OTHER, True, "32-true"),
+        ("auto", None, True, "32-true"),
+        ("32-true", IMAGE, True, "32-true"),
+        ("bf16-mixed", OTHER, False, "bf16-mixed"),
+    ],
+)
+def test_precision_follows_data_and_hardware_only_when_asked(
+    precision: str, spec: DataSpec | None, units: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "has_bfloat16", lambda accelerator: units)
+    engine = Engine(Training(precision=precision, accelerator="cpu"), spec)
+    assert engine.fabric._precision.precision == expected
+    with engine.autocast():
+        assert torch.is_autocast_enabled("cpu") == (expected == "bf16-mixed")
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [({"avx512_bf16": True}, True), ({"avx512_bf16": False, "amx_bf16": True}, True), ({"avx2": True}, False)],
+)
+def test_units_are_what_the_processor_states(
+    known: dict[str, bool], expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known, raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert has_bfloat16("cpu") == has_bfloat16("auto") == expected
+    assert not has_bfloat16("mps")
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert not has_bfloat16("cpu")
+
+
+def test_training_auto_without_units_is_training_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "has_bfloat16", lambda accelerator: False)
+    settings = Training(max_epochs=1, accelerator="cpu")
+    plain, auto = (trained(settings.replace(precision=precision)) for precision in ("32-true", "auto"))
+    assert all(torch.equal(value, auto[name]) for name, value in plain.items())
+
+
+def trained(settings: Training) -> dict[str, torch.Tensor]:
+    network = video_network()
+    train(network, as_sequences(VIDEO), settings)
+    return network.state_dict()
+
+
+def video_network() -> Network:
+    torch.manual_seed(0)
+    return DBSE(static_dim=2, dynamic_dim=2, filters=2, feature_dim=4, hidden_dim=4).build(as_sequences(VIDEO).spec)
+
+
+def test_weights_of_video_are_laid_out_once_and_those_of_series_are_left() -> None:
+    settings, network = Training(accelerator="cpu"), video_network()
+    Engine(settings, network.spec).setup(network, settings)
+    kernels = [weight for weight in network.parameters() if weight.ndim == 4]
+    assert kernels
+    assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in kernels)
+
+
+def test_states_written_before_weights_were_laid_out_resume_the_same_run() -> None:
+    settings, batch = Training(accelerator="cpu"), Store(as_sequences(VIDEO), as_sequences(VIDEO).spec).take(rows(0, 1))
+
+    def steps(network: Network, optimiser: Any, count: int) -> None:
+        for _ in range(count):
+            loss = network(batch, Progress(generator=torch.Generator().manual_seed(0))).total
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+
+    network = video_network()
+    (optimiser,) = Engine(settings, network.spec).setup(network, settings)
+    steps(network, optimiser, 3)
+    weights = {name: value.clone() for name, value in network.state_dict().items()}
+    state = optimiser.state_dict()
+    state["state"] = {
+        key: {name: value.clone(memory_format=torch.contiguous_format) for name, value in entry.items()}
+        for key, entry in state["state"].items()
+    }
+    other = video_network()
+    (resumed,) = Engine(settings, other.spec).setup(other, settings)
+    other.load_state_dict(weights)
+    resumed.load_state_dict(state)
+    for one in ((network, optimiser), (other, resumed)):
+        steps(*one, 2)
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, other.state_dict()[name]), name
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc gives freed memory back at once")
+def test_kept_memory_is_not_cleared_again_and_given_back_in_the_end() -> None:
+    def faults() -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(3):
+            torch.zeros(2**24)  # 64 MiB: 16,384 pages
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    with kept_memory():
+        faults()
+        kept = faults()
+    assert kept < 1000 < 16_384 < faults()
+
+
+def test_where_the_c_library_keeps_no_such_setting_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
+    with kept_memory():
+        assert torch.zeros(3).sum() == 0

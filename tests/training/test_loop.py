@@ -156,7 +156,8 @@ def test_several_objectives_train_their_own_parameters_in_turn() -> None:
             return list(getattr(self, objective).parameters())
 
         def forward(self, batch: Batch, progress) -> LossTerms:
-            return LossTerms().add("sum", (self.model(batch.x) + self.critic(batch.x)).mean())
+            terms = LossTerms().add("model", self.model(batch.x).mean())
+            return terms.add("critic", self.critic(batch.x).mean(), objective="critic")
 
     network = Two()
     before = [value.detach().clone() for value in network.parameters()]

@@ -1,8 +1,19 @@
 """Studies: methods x data x seeds, run once, kept in a store, summarised with what the numbers can bear."""
 
-from seqdis.benchmark.runner import Outcome, run_missing, run_study
+from seqdis.benchmark.runner import Outcome, Stage, run_missing, run_study
 from seqdis.benchmark.store import collect, design, plan
 from seqdis.benchmark.study import Study, load_study
 from seqdis.benchmark.summary import summarise
 
-__all__ = ["Outcome", "Study", "collect", "design", "load_study", "plan", "run_missing", "run_study", "summarise"]
+__all__ = [
+    "Outcome",
+    "Stage",
+    "Study",
+    "collect",
+    "design",
+    "load_study",
+    "plan",
+    "run_missing",
+    "run_study",
+    "summarise",
+]

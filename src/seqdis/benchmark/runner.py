@@ -9,10 +9,11 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,32 @@ class Outcome:
     error: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """Where a run is that has not ended.
+
+    Parameters
+    ----------
+    run : Run
+    what : str
+        "fit", or the name of the protocol that begins.
+    done, total : int
+        Steps of the fit, those before a kill counted; or protocols before this one, and all.
+    record : mapping or None
+        Of the epoch that has just ended, as in ``model.history_``.
+    """
+
+    run: Run
+    what: str
+    done: int
+    total: int
+    record: Mapping[str, Any] | None = None
+
+
 Watcher = Callable[[Outcome, int, int], None]
 """Called with (outcome, runs ended, runs in all) whenever a run ends."""
+StageWatcher = Callable[[Stage], None]
+"""Called after every step of a fit and before every protocol."""
 
 
 def run_study(
@@ -57,6 +82,7 @@ def run_study(
     jobs: int = 1,
     only: Sequence[str] = (),
     watch: Watcher | None = None,
+    watch_stages: StageWatcher | None = None,
     command: str = "",
 ) -> tuple[Report, tuple[Outcome, ...]]:
     """Fit and evaluate what the store does not hold yet.
@@ -66,7 +92,7 @@ def run_study(
     study : Study
     store : path
         Folder of runs, shared by all studies. The same call after a kill goes on from there.
-    jobs, only, watch
+    jobs, only, watch, watch_stages
         See `run_missing`.
     command : str
         Kept with every run.
@@ -85,7 +111,7 @@ def run_study(
     """
     study.check()
     runs = plan(study, store, command)
-    failures = run_missing(study, runs, jobs=jobs, only=only, watch=watch)
+    failures = run_missing(study, runs, jobs=jobs, only=only, watch=watch, watch_stages=watch_stages)
     return collect(study, runs), failures
 
 
@@ -96,6 +122,7 @@ def run_missing(
     jobs: int = 1,
     only: Sequence[str] = (),
     watch: Watcher | None = None,
+    watch_stages: StageWatcher | None = None,
 ) -> tuple[Outcome, ...]:
     """Run what is to do of a plan; returns the failures.
 
@@ -110,6 +137,8 @@ def run_missing(
     only : sequence of str
         Labels of methods to run; none: all.
     watch : callable or None
+    watch_stages : callable or None
+        See `StageWatcher`; with one job only.
 
     Raises
     ------
@@ -125,7 +154,7 @@ def run_missing(
     failures = []
     # What controls are called is known only when some were measured: better then than after all runs.
     check_reference(collect(study, runs), design(study, runs))
-    for ended, outcome in enumerate(_outcomes(missing, jobs), start=1):
+    for ended, outcome in enumerate(_outcomes(missing, jobs, watch_stages), start=1):
         if outcome.error:
             failures.append(outcome)
         if watch is not None:
@@ -135,8 +164,13 @@ def run_missing(
     return tuple(failures)
 
 
-def execute(run: Run) -> None:
+def execute(run: Run, watch: StageWatcher | None = None) -> None:
     """Fit and evaluate; each part that is in the store already is read instead."""
+
+    def stage(what: str, done: int, total: int, record: Mapping[str, Any] | None = None) -> None:
+        if watch is not None:
+            watch(Stage(run=run, what=what, done=done, total=total, record=record))
+
     with alone(run.store / "locks" / run.folder.name):
         data = run.split.data.replace()
         about = {
@@ -144,8 +178,9 @@ def execute(run: Run) -> None:
             "command": run.command,
             "hardware": provenance({})["hardware"],
         }
-        model = run.model.replace().fit(data, out=run.folder, about=about)
-        for protocol in run.protocols:
+        model = run.model.replace().fit(data, out=run.folder, about=about, watch=partial(stage, "fit"))
+        for before, protocol in enumerate(run.protocols):
+            stage(protocol.name, before, len(run.protocols))
             _evaluate(run, model, data, protocol)
 
 
@@ -166,14 +201,14 @@ def _evaluate(run: Run, model: Any, data: Any, protocol: Protocol) -> None:
         replace(report, scores=others).save(shared)
 
 
-def _outcomes(runs: Sequence[Run], jobs: int) -> Iterator[Outcome]:
-    return map(_attempt, runs) if jobs == 1 else _in_workers(runs, jobs)
+def _outcomes(runs: Sequence[Run], jobs: int, watch: StageWatcher | None) -> Iterator[Outcome]:
+    return (_attempt(run, watch) for run in runs) if jobs == 1 else _in_workers(runs, jobs)
 
 
-def _attempt(run: Run) -> Outcome:
+def _attempt(run: Run, watch: StageWatcher | None = None) -> Outcome:
     started, error = time.perf_counter(), ""
     try:
-        execute(run)
+        execute(run, watch)
     except SeqdisError as refused:
         error = str(refused)
     except Exception:  # a bug or a full disk must not take the other runs with it; its traceback is kept

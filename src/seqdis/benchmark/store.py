@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from seqdis.benchmark.summary import Design, SplitKind
 from seqdis.datasets import SequenceDataset
 from seqdis.errors import SettingsError
 from seqdis.estimator import Disentangler
-from seqdis.evaluation.report import Report, Score
+from seqdis.evaluation.report import Report, Score, merge
 from seqdis.hyperparameters import signature, to_dict
 from seqdis.protocols import Protocol
 from seqdis.training.checkpoint import RunFolder
@@ -92,6 +92,10 @@ class Run:
     def controls_path(self, protocol: Protocol) -> Path:
         """Where rows of controls and printed numbers are kept that were measured with this run."""
         return self.store / f"controls-{protocol.name}-{_key(self.folder.name, self._conditions(protocol))}.json"
+
+    def report(self) -> Report:
+        """The model's own rows so far, with what the protocols noted of it."""
+        return merge([Report.load(path) for path in map(self.scores_path, self.protocols) if path.exists()])
 
     def done(self) -> bool:
         """Whether nothing is left to fit or to evaluate."""
@@ -178,12 +182,19 @@ def collect(study: Study, runs: Sequence[Run]) -> Report:
             "protocols": {protocol.name: to_dict(protocol) for protocol in study.protocols},
         },
         provenance={
-            "study": {"name": study.name, "title": study.title, "reference": study.reference, "splits": study.splits},
+            "study": {
+                "name": study.name,
+                "title": study.title,
+                "reference": study.reference,
+                "splits": study.splits,
+                "summary": list(study.summary),
+            },
             "code sizes": {label: _code_sizes(to_dict(model)) for label, model in study.methods.items()},
             "seeds": list(study.seeds),
             "lead": next(run.name for run in runs if run.leads),
             "data": {run.split.label: run.split.fingerprints for run in runs},
             "sequences": {run.split.label: run.split.sizes for run in runs},
+            "judges": _judges(runs, kept),
             "conditions": _conditions([report for reports in kept.values() for report in reports]),
             "runs": [_about(run, kept[run.name]) for run in done],
             "missing": [run.name for run in runs if not run.done()],
@@ -248,6 +259,17 @@ def _named(run: Run, report: Report) -> Report:
         return replace(score, split=run.split.label) if score.role == "control" else score
 
     return replace(report, scores=tuple(named(score) for score in report))
+
+
+def _judges(runs: Sequence[Run], kept: Mapping[str, Sequence[Report]]) -> dict[str, Any]:
+    """What each split's judge made of real test data, where protocols asked one."""
+    return {
+        run.split.label: notes["judge"]
+        for run in runs
+        for report in kept[run.name]
+        for notes in report.provenance.values()
+        if isinstance(notes, dict) and "judge" in notes
+    }
 
 
 def _conditions(reports: Sequence[Report]) -> list[dict[str, Any]]:

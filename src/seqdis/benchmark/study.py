@@ -45,6 +45,9 @@ class Study:
         How several splits of one data set came about. "random": the same sequences divided again,
         which makes their scores alike and intervals wider (see `seqdis.benchmark.summary`).
         "independent": no sequence in common. That all have one and the same test part is found out.
+    summary : tuple of str
+        Scores that the table at the start of the results shows, as patterns of "protocol: metric, factor" in which
+        ``*`` stands for anything. Empty: the first score of every protocol.
 
     Examples
     --------
@@ -71,6 +74,7 @@ class Study:
     reference: str
     seeds: Sequence[int] = (0, 1, 2, 3, 4)
     splits: Literal["random", "independent"] = "random"
+    summary: Sequence[str] = ()
 
     def check(self) -> None:
         """Refuse, before hours of work, what could not be run or told apart.
@@ -111,6 +115,9 @@ class Study:
                     f"Study.{name} = {given!r}: expected one or more, as {{'label': {kind.__name__}(...)}}."
                 )
             _refuse_other(name, given.values(), kind)
+        if isinstance(self.summary, str):
+            raise SettingsError(f"Study.summary = {self.summary!r}: expected a tuple of patterns.")
+        _refuse_other("summary", self.summary, str)
         for name, listed, kind in (("protocols", self.protocols, Protocol), ("seeds", self.seeds, int)):
             if not isinstance(listed, Sequence) or not listed:
                 raise SettingsError(f"Study.{name} = {listed!r}: expected a tuple of one or more.")

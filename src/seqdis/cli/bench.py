@@ -4,38 +4,43 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from tqdm import tqdm
 
 from seqdis.cli.parsing import note, options, positionals, say, usage_error, wants_help
+from seqdis.cli.study_progress import Progress
 from seqdis.errors import SeqdisError
 
 HELP = """usage: seqdis bench STUDY.py [--jobs N] [--out FOLDER] [--store FOLDER] [--seeds 0 1 ...] [--only METHOD ...]
-                    [--list | --report-only] [--quiet]
+                    [--list | --report-only] [--no-page] [--quiet]
 
 Run a study, a Python file that builds `study = Study(...)`: every method on every split of the data with
 every training seed. Runs are kept in a store that all studies share; what is there already is reused, and
-the same command goes on after a kill. Then write OUT/NAME.json (every single score) and OUT/NAME.md
-(means, both kinds of spread, controls, printed numbers, paired differences).
+the same command goes on after a kill. Then write OUT/NAME.json (every single score), OUT/NAME.md
+(means, both kinds of spread, controls, printed numbers, paired differences), and with matplotlib
+STORE/pages/NAME.html: the same scores, and figures of every method's first finished run, which also
+lie in STORE/pages/NAME/.
 
-  --jobs N         worker processes of one thread each (default: 1, no worker)
+  --jobs N         worker processes of one thread each (default: 1, no worker: the fit of video then uses
+                   all cores, and progress is shown within a run)
   --out FOLDER     results (default: benchmarks/results)
   --store FOLDER   runs (default: runs/store)
   --seeds 0 1      these training seeds instead of the study's
   --only METHOD    run these methods of the study only; the results show the others as far as they are there
   --list           print the runs and whether they are finished; changes nothing
   --report-only    run nothing, write the results of what is there
+  --no-page        no figures and no HTML page, which take some seconds per method
   --quiet          no progress
 
 A run that fails is named, and the others go on; exit status 1 at the end.
 
 examples:
   seqdis bench examples/table3_mortality.py --jobs 2
+  seqdis bench examples/sprites_small.py
   seqdis bench examples/table3_mortality.py --list
   seqdis bench examples/table3_mortality.py --seeds 0 --only DBSE --out first-results
 """
@@ -54,11 +59,12 @@ class Options:
         bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(name="list", help="print the runs and their state")
     ] = False
     report_only: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help="results of what is there")] = False
+    page: Annotated[bool, tyro.conf.arg(help="figures and the HTML page")] = True
     quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help="no progress")] = False
 
 
 def run(arguments: list[str]) -> None:
-    """Parse, run, write both files of results."""
+    """Parse, run, write the results."""
     from seqdis.benchmark import load_study, plan
 
     words, flags = positionals(arguments)
@@ -77,23 +83,25 @@ def run(arguments: list[str]) -> None:
         _list(runs)
         return
     failures = () if chosen.report_only else _run(study, runs, chosen)
-    written = _write(study, runs, chosen.out, command)
+    written = _write(study, runs, chosen, command)
     if failures or not written:
         raise SeqdisError(_what_failed(failures))
 
 
 def _command(arguments: list[str]) -> str:
     """What makes the same results in this folder; its place on this machine is of no use to a reader."""
-    kept = [each for each in arguments if each.replace("_", "-") != "--report-only"]
+    kept = [each for each in arguments if each.replace("_", "-") not in ("--report-only", "--page", "--no-page")]
     return "seqdis bench " + shlex.join(os.path.relpath(each) if os.path.isabs(each) else each for each in kept)
 
 
 def _run(study: Any, runs: list[Any], chosen: Options) -> Any:
     from seqdis.benchmark import run_missing
 
-    progress = _Progress(chosen.quiet)
+    progress = Progress(chosen.quiet)
     try:
-        return run_missing(study, runs, jobs=chosen.jobs, only=chosen.only, watch=progress)
+        return run_missing(
+            study, runs, jobs=chosen.jobs, only=chosen.only, watch=progress.ended, watch_stages=progress.stage
+        )
     finally:
         progress.close()
 
@@ -104,8 +112,8 @@ def _list(runs: list[Any]) -> None:
     say(f"{sum(each.done() for each in runs)} of {len(runs)} runs finished")
 
 
-def _write(study: Any, runs: list[Any], out: Path, command: str) -> bool:
-    """Both files; false if no run is finished, when nothing is written."""
+def _write(study: Any, runs: list[Any], chosen: Options, command: str) -> bool:
+    """All results; false if no run is finished, when nothing is written."""
     from seqdis.benchmark import collect, design, summarise
     from seqdis.report.study_page import study_page
     from seqdis.training.checkpoint import write_bytes
@@ -114,12 +122,35 @@ def _write(study: Any, runs: list[Any], out: Path, command: str) -> bool:
     if not len(report):
         return False
     report = replace(report, provenance={**report.provenance, "command": command})
-    report.save(out / f"{study.name}.json")
+    report.save(chosen.out / f"{study.name}.json")
     groups = summarise(report, design(study, runs))
-    page = out / f"{study.name}.md"
+    page = chosen.out / f"{study.name}.md"
     write_bytes(page, study_page(report.provenance, groups).encode())
     say(f"written: {page}")
+    if not chosen.page:
+        return True
+    if find_spec("matplotlib") is None:
+        note("no figures and no HTML page: they need matplotlib (pip install 'seqdis[plot]')")
+    else:
+        say(f"page: {_write_html(report, groups, runs, chosen.store / 'pages' / study.name)}")
     return True
+
+
+def _write_html(report: Any, groups: Any, runs: list[Any], folder: Path) -> Path:
+    """The page, and each of its figures as a file."""
+    from seqdis.estimator import load
+    from seqdis.report.study_html import method_pictures, write_study_html
+
+    first = {run.label: run for run in reversed(runs) if run.done()}
+    drawn = [
+        picture
+        for label in dict.fromkeys(run.label for run in runs)
+        if (run := first.get(label)) is not None
+        for picture in method_pictures(label, load(run.folder), run.split.data, run.report())
+    ]
+    for picture in drawn:
+        picture.save(folder)
+    return write_study_html(folder.with_name(f"{folder.name}.html"), report, groups, drawn)
 
 
 def _what_failed(failures: Any) -> str:
@@ -127,32 +158,3 @@ def _what_failed(failures: Any) -> str:
         return "no run of this study is finished, so there is nothing to report. Run it without --report-only."
     names = "; ".join(outcome.run.name for outcome in failures)
     return f"{len(failures)} run(s) failed: {names}. Run the same command again to try these once more."
-
-
-class _Progress:
-    """A bar over runs with ETA on a terminal, else a line per run; failures are always said."""
-
-    def __init__(self, quiet: bool) -> None:
-        self.quiet = quiet
-        self.bar: Any = None
-
-    def __call__(self, outcome: Any, ended: int, total: int) -> None:
-        if sys.stderr.isatty() and not self.quiet and self.bar is None:
-            self.bar = tqdm(total=total, unit="run", file=sys.stderr, dynamic_ncols=True)
-        if outcome.error:
-            self._say(f"failed: {outcome.run.name}: {outcome.error}")
-        elif self.bar is None and not self.quiet:
-            note(f"{ended} of {total}: {outcome.run.name}: {outcome.seconds:.1f} s")
-        if self.bar is not None:
-            self.bar.set_description(outcome.run.name, refresh=False)
-            self.bar.update(ended - self.bar.n)
-
-    def _say(self, message: str) -> None:
-        if self.bar is None:
-            note(message)
-        else:
-            self.bar.write(message, file=sys.stderr)
-
-    def close(self) -> None:
-        if self.bar is not None:
-            self.bar.close()

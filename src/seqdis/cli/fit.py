@@ -22,8 +22,8 @@ HELP = """usage: seqdis fit METHOD DATA [--out FOLDER] [--published NAME [--pres
 
 Train METHOD on DATA and write a run folder. DATA is a data set (seqdis list datasets) or your own
 .npy, .npz, .csv or .parquet file (seqdis show file tells what it holds), or your folder of videos
-(seqdis show videos). The same command again resumes a run that was killed, and reuses one that is
-finished.
+(seqdis show videos) or of audio files (seqdis show recordings). The same command again resumes a run
+that was killed, and reuses one that is finished.
 
   --out FOLDER       run folder (default: runs/METHOD-DATA)
   --published NAME   start from published settings (seqdis show METHOD lists them)

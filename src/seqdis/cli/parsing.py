@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import tyro
 
 from seqdis import entries
-from seqdis.datasets import SequenceDataset, UserFile, VideoFolder
+from seqdis.datasets import AudioFolder, SequenceDataset, UserFile, VideoFolder
 from seqdis.errors import SeqdisError, SettingsError
 from seqdis.hyperparameters import Settings, validate
 
@@ -63,17 +63,19 @@ def with_overrides(parts: Mapping[str, Any], flags: Sequence[str], usage: str, d
 
 
 def data_of(word: str) -> SequenceDataset:
-    """The data set of that name, or the user's file or folder of videos at that path."""
+    """The data set of that name, or the user's file or folder of videos or recordings at that path."""
     path = Path(word).expanduser()
     if word in entries.names("datasets"):
         return made(entries.names("datasets")[word], SequenceDataset, word)
     # Absolute paths are for later commands, which may run elsewhere.
     if word and path.is_dir():
-        if not VideoFolder.readable(path):
-            raise SettingsError(
-                f"'{word}' is a folder without video files or folders of images. Give a folder of videos, or one file."
-            )
-        return VideoFolder(path=str(path.absolute()))
+        for kind in (VideoFolder, AudioFolder):
+            if kind.readable(path):
+                return kind(path=str(path.absolute()))
+        raise SettingsError(
+            f"'{word}' is a folder without video files or folders of images, and without audio files. Give a folder of "
+            "videos or recordings, or one file."
+        )
     if path.is_file() or (":" not in word and ("." in word or "/" in word)):
         return UserFile(path=str(path.absolute()))
     return made(entries.find("datasets", word), SequenceDataset, word)

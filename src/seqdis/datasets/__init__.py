@@ -8,19 +8,29 @@ from seqdis.datasets.files import UserFile
 from seqdis.datasets.moving_figures import MovingFigures
 from seqdis.datasets.mug import MUG
 from seqdis.datasets.physionet import PhysioNet2012
+from seqdis.datasets.recordings import AudioFolder
+from seqdis.datasets.spoken_digits import SpokenDigits
+from seqdis.datasets.spoken_words import SpokenWords
 from seqdis.datasets.sprites import Sprites
+from seqdis.datasets.timit import TIMIT
+from seqdis.datasets.toy_melodies import ToyMelodies
 from seqdis.datasets.toy_series import ToySeries
 from seqdis.datasets.videos import VideoFolder
 
 __all__ = [
     "MUG",
+    "TIMIT",
+    "AudioFolder",
     "BeijingAirQuality",
     "ETTh1",
     "FaceSequences",
     "MovingFigures",
     "PhysioNet2012",
     "SequenceDataset",
+    "SpokenDigits",
+    "SpokenWords",
     "Sprites",
+    "ToyMelodies",
     "ToySeries",
     "UserFile",
     "VideoFolder",

@@ -40,19 +40,20 @@ def read_video(path: Path, size: int, stride: int, fit: Literal["crop", "stretch
     return np.stack(frames)
 
 
-def read_labels(path: Path, videos: list[Path]) -> dict[str, Array]:
-    """Label columns of a table, one row for each video in their order.
+def read_labels(path: Path, names: list[str]) -> dict[str, Array]:
+    """Label columns of a table, one row for each file in their order.
 
     Parameters
     ----------
     path : Path
-        ``.csv`` with a column ``file`` (name of the video file or of the folder of images); all others are labels.
-    videos : list of Path
+        ``.csv`` with a column ``file`` (one of `names`); all others are labels.
+    names : list of str
+        What the files, or folders of images, are called.
 
     Raises
     ------
     DataError
-        No such table, no column ``file``, a video without a row or with two. Rows of other files are ignored.
+        No such table, no column ``file``, a file without a row or with two. Rows of other files are ignored.
     """
     try:
         table = pd.read_csv(path, dtype={"file": str})
@@ -60,17 +61,16 @@ def read_labels(path: Path, videos: list[Path]) -> dict[str, Array]:
         raise DataError(f"{path}: the table of labels cannot be read ({error}).") from error
     if "file" not in table.columns or len(table.columns) < 2:
         raise DataError(
-            f"{path}: columns {', '.join(map(str, table.columns))}; expected 'file' with the names of the videos, and "
+            f"{path}: columns {', '.join(map(str, table.columns))}; expected 'file' with the names of the files, and "
             "one column or more with labels."
         )
-    names = [video.name for video in videos]
     absent = sorted(set(names) - set(table["file"]))
     if absent:
-        raise DataError(f"{path}: {len(absent)} of {len(names)} videos have no row, such as {absent[0]}. Add them.")
+        raise DataError(f"{path}: {len(absent)} of {len(names)} files have no row, such as {absent[0]}. Add them.")
     table = table[table["file"].isin(names)].set_index("file")
     repeated = table.index[table.index.duplicated()]
     if len(repeated):
-        raise DataError(f"{path}: {repeated[0]} has several rows; expected one for each video.")
+        raise DataError(f"{path}: {repeated[0]} has several rows; expected one for each file.")
     return {str(name): table.loc[names, name].to_numpy() for name in table.columns}
 
 

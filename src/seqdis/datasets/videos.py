@@ -140,7 +140,8 @@ class VideoFolder(SequenceDataset):
             known: dict[str, npt.NDArray[Any]] = {}
         else:
             table = Path(self.labels).expanduser()
-            known = read_labels(folder / table if (folder / table).is_file() else table, files)
+            names = [file.name for file in files]
+            known = read_labels(folder / table if (folder / table).is_file() else table, names)
         unknown = [column for column in self.dynamic if column not in known]
         if unknown:
             raise SettingsError(

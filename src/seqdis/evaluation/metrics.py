@@ -98,6 +98,51 @@ def squared_error(truth: Array, produced: Array, valid: Array | None = None) -> 
     return squares.mean(axes, where=counted)
 
 
+def equal_error_rate(same: Array, scores: Array, weights: Array | None = None) -> float:
+    """Share of errors in [0, 1] at the threshold where as many equal pairs are refused as different ones accepted.
+
+    0 for scores that tell all pairs apart, 0.5 for scores that tell nothing, 1 for exchanged ones.
+
+    Parameters
+    ----------
+    same : array of bool, (pairs,)
+        Whether a pair is of one speaker (or of whatever is verified).
+    scores : array, (pairs,)
+        Higher for pairs taken for equal: a pair is accepted at its score and above.
+    weights : array, (pairs,), or None
+        How often each pair counts; None: once.
+
+    Raises
+    ------
+    DataError
+        No equal or no different pair that counts, or scores that are not finite.
+
+    Notes
+    -----
+    Pairs are sorted once; both rates are known at every threshold, and between the two thresholds where their
+    order changes each is taken as linear. Released code of DBSE finds the threshold by bisection and reports the
+    share of different pairs accepted there: the same to within one step of a rate.
+    """
+    same, weights = np.asarray(same, dtype=bool), np.ones(len(scores)) if weights is None else weights
+    total = [float(weights[same == kind].sum()) for kind in (True, False)]
+    if min(total) <= 0 or not np.isfinite(scores).all():
+        raise DataError(
+            f"equal_error_rate: got pairs of weight {total[0]:g} (same) and {total[1]:g} (different), of "
+            f"{int(np.isfinite(scores).sum())} of {len(scores)} the score is finite; expected pairs of both kinds and "
+            "finite scores. Give two or more utterances of a speaker, and two speakers."
+        )
+    order = np.argsort(scores, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)  # equal scores change sides together
+    refused, kept_apart = (
+        np.append(0.0, np.cumsum(np.where(same[order] == kind, weights[order], 0.0))[last] / share)
+        for kind, share in zip((True, False), total, strict=True)
+    )
+    excess = refused - (1.0 - kept_apart)
+    after = int(np.argmax(excess >= 0))
+    way = excess[after - 1] / (excess[after - 1] - excess[after])
+    return float(refused[after - 1] + way * (refused[after] - refused[after - 1]))
+
+
 def bootstrap(
     score: Callable[[Array], float], n: int, *, resamples: int, seed: int, present: Array | None = None
 ) -> Array:

@@ -14,7 +14,7 @@ from seqdis.factors import Gaussian, Posterior
 from seqdis.hyperparameters import hyper, hyperparameters
 from seqdis.losses import LossTerms, kl_gaussian, kl_standard
 from seqdis.nn.heads import start_certain
-from seqdis.nn.likelihood import series_error
+from seqdis.nn.likelihood import frame_error, series_error
 from seqdis.nn.network import Progress
 from seqdis.nn.pooling import ManyElements, statistics_of, window_profile, window_statistics
 from seqdis.nn.sequence_vae import SequenceVAE, build_body, elements_of, join
@@ -26,7 +26,7 @@ from seqdis.training.settings import Training
 class DBME(Disentangler):
     """Disentanglement by many elements: what tells sequences apart but hardly moves inside one.
 
-    Our own extension of `DBSE` for time series, not a published method. DBSE reads the static code
+    Our own extension of `DBSE` for time series and sound, not a published method. DBSE reads the static code
     from one window, which may be noisy or empty. Here every window is an anchor: statistics of the
     windows are averaged, and a linear map, fitted in closed form before training, leads to the
     directions in which sequences differ most against how much windows of one sequence differ. What the
@@ -37,12 +37,13 @@ class DBME(Disentangler):
     static_dim, dynamic_dim
         Sizes of the two codes.
     window
-        Steps per element.
+        Series: steps per element. Spectrograms: frames that statistics are taken over; every frame has a dynamic
+        code of its own.
     parts
         1: the static code cannot depend on the order of the windows. More: averages over each of so
         many equal parts of the sequence; it then sees slow changes, and the leakage must be looked at.
     profile
-        Statistics include the value at every step of a window. For densely observed data whose
+        Series: statistics include the value at every step of a window. For densely observed data whose
         windows mean something, such as days.
     ridge
         Small: directions are judged by how steady they are; large: by how much sequences differ.
@@ -68,7 +69,9 @@ class DBME(Disentangler):
     analysis with every sequence a class, the two-covariance model of speaker recognition; no label is
     used. The posterior is ``N(s, diag(A' S A))``, scaled so that level and noise add up to the prior N(0, I).
     The rest is the evidence bound of DBSE without an anchor term: ``q(d_w)`` from ``x_w`` minus the common
-    part, a learned autoregressive prior, a Gaussian likelihood over observed values.
+    part, a learned autoregressive prior, a Gaussian likelihood over observed values (of spectrograms the squared
+    error). Of logarithmic spectrograms the common part is the mean spectrum, and what is left the variable known in
+    speech recognition as cepstral mean normalisation.
 
     Order-free statistics keep the dynamics out by construction: permuting the windows leaves the static
     code as it is.
@@ -91,7 +94,7 @@ class DBME(Disentangler):
 
     name = "dbme"
     papers = ("Berman2024DBSE",)
-    kinds = ("series",)
+    kinds = ("series", "spectrogram")
 
     static_dim: int = hyper(default=8, low=4, high=64, log=True, at_least=1)
     dynamic_dim: int = hyper(default=8, low=4, high=64, log=True, at_least=1)
@@ -119,7 +122,7 @@ class DBME(Disentangler):
 
     @classmethod
     def published(cls, dataset: str) -> Self:
-        """Our setting for a data set or task; no paper's. How each was chosen: docs/time-series.md.
+        """Our setting for a data set or task; no paper's. How each was chosen: docs/time-series.md and docs/audio.md.
 
         Raises
         ------
@@ -153,11 +156,12 @@ class DBMENetwork(SequenceVAE):
         del body.static_head  # the closed form stands in its place
         start_certain(body)
         self.settings = settings
-        statistics = statistics_of(spec.shape[0], settings.window, settings.profile)
+        self.profile = settings.profile and spec.kind == "series"
+        statistics = statistics_of(spec.shape[0], settings.window, self.profile)
         if settings.static_dim > statistics * settings.parts:
             raise SettingsError(
                 f"DBME.static_dim = {settings.static_dim}: these data give {statistics * settings.parts} statistics; "
-                "expected at most as many. Raise `parts`, or use `profile`."
+                "expected at most as many. Raise `parts`, or use `profile` (series)."
             )
         self.static = ManyElements(statistics, settings.parts, settings.static_dim)
 
@@ -183,29 +187,33 @@ class DBMENetwork(SequenceVAE):
         kl_dynamic = kl_gaussian(posterior.dynamic, self.dynamic_prior(codes.dynamic))
         if codes.lengths is not None:
             kl_dynamic = kl_dynamic * codes.valid()
-        terms = LossTerms().add("reconstruction", series_error(observation, batch).mean())
+        error = series_error if self.spec.kind == "series" else frame_error
+        terms = LossTerms().add("reconstruction", error(observation, batch).mean())
         terms.add("kl_static", kl_standard(posterior.static).mean(), settings.static_weight)
         return terms.add("kl_dynamic", kl_dynamic.sum(1).mean(), settings.dynamic_weight)
 
     def _statistics(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        windows = -(-batch.x.shape[1] // self.stride)
+        window = self.settings.window
+        windows = -(-batch.x.shape[1] // window)
         valid = batch.x.new_ones(len(batch), windows, dtype=torch.bool)
-        lengths = elements_of(batch.lengths, self.stride)
+        lengths = elements_of(batch.lengths, window)
         if lengths is not None:
             valid = torch.arange(windows, device=valid.device) < lengths[:, None]
-        return window_statistics(batch.x, _seen(batch), valid, self.stride, self.settings.profile)
+        return window_statistics(batch.x, _seen(batch), valid, window, self.profile)
 
     def _dynamic(self, batch: Batch) -> Gaussian:
         if self.settings.subtract:
             seen = _seen(batch)
-            common = window_profile(batch.x, seen, self.stride, self.settings.profile)
+            common = window_profile(batch.x, seen, self.settings.window, self.profile)
             batch = replace(batch, x=(batch.x - common) * seen)
         return self.body.dynamic(self.body.features(batch))
 
 
 def _seen(batch: Batch) -> Tensor:
     valid = batch.valid_steps().unsqueeze(-1)
-    return valid.expand_as(batch.x) if batch.mask is None else batch.mask & valid
+    if batch.mask is not None:
+        valid = valid & batch.mask.reshape(*batch.mask.shape, *[1] * (batch.x.ndim - batch.mask.ndim))
+    return valid.expand_as(batch.x)
 
 
 def _ours(epochs: int, batch: int = 32, **values: Any) -> dict[str, Any]:
@@ -218,4 +226,5 @@ OURS: dict[str, dict[str, Any]] = {
     "icu-unit": _ours(20, window=4, parts=4, profile=False, ridge=3.0, static_dim=48, dynamic_dim=8),
     "mortality": _ours(20, window=4, parts=4, profile=False, ridge=1.0, static_dim=32, dynamic_dim=8),
     "mortality-all": _ours(20, window=4, parts=2, profile=False, ridge=1.0, static_dim=80, dynamic_dim=8),
+    "spoken-words": _ours(10, window=8, ridge=1.0, static_dim=64, dynamic_dim=32, dynamic_weight=0.05, feature_dim=128),
 }

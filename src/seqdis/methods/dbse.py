@@ -22,7 +22,7 @@ from seqdis.nn.sequence_vae import Features, SequenceVAE, SeriesBody, build_body
 from seqdis.sequences import Batch, DataSpec
 from seqdis.training.settings import Training
 
-Anchor = int | Literal["first", "middle", "last", "random_per_run", "random_per_batch"]
+Anchor = int | Literal["first", "middle", "last", "random_per_run", "random_per_batch", "every"]
 
 
 @hyperparameters
@@ -42,6 +42,8 @@ class DBSE(Disentangler):
         "random_per_run", or a new one "random_per_batch" (leaks, as the paper shows; the first
         element is used at encoding). In ragged sequences "middle" and "last" follow each length. If that
         frame is missing, the nearest observed one; a window of a series serves even if it is empty.
+        "every", of frames only and not published: trained like "random_per_batch", encoded with what all
+        frames give as anchors on average, since one frame of sound says little of a voice.
     subtract
         Subtract the anchor's features from the others'; False is the ablation "w/o sub".
     anchor_loss
@@ -156,6 +158,8 @@ class DBSE(Disentangler):
         """
         if self.copies > 1 and spec.kind != "series":
             raise SettingsError(f"DBSE.copies = {self.copies}: Monte-Carlo copies exist for series only; use 1.")
+        if self.anchor == "every" and spec.kind == "series":
+            raise SettingsError("DBSE.anchor = 'every' is for frames; use another anchor for series, or DBME.")
         return DBSENetwork(self, spec)
 
     @classmethod
@@ -215,6 +219,8 @@ class DBSENetwork(SequenceVAE):
             coded = self.body.posterior(windows, self._anchor_index(windows), self.settings.subtract)
             return Posterior(*coded, windows.lengths)
         features = self.body.features(batch)
+        if self.anchor == "every":
+            return self._averaged(features)
         index = self._anchor_index(features)
         static, rest = self._split(features, index)
         if not self.settings.subtract:  # else the anchor minus itself is zero already
@@ -265,7 +271,7 @@ class DBSENetwork(SequenceVAE):
             wanted = lengths - 1
         elif self.anchor == "random_per_run":
             wanted = (self.anchor_share * lengths).long()
-        elif self.anchor == "random_per_batch" and generator is not None:
+        elif self.anchor in ("random_per_batch", "every") and generator is not None:
             wanted = (torch.rand(1, generator=generator, device=lengths.device) * lengths).long()
         else:
             wanted = torch.full_like(lengths, self.anchor if isinstance(self.anchor, int) else 0)
@@ -281,6 +287,22 @@ class DBSENetwork(SequenceVAE):
         anchor = features.at(index)
         values = features.values - anchor.unsqueeze(1) if self.settings.subtract else features.values
         return self.body.static(anchor), replace(features, values=values)
+
+    def _averaged(self, features: Features) -> Posterior:
+        """What the frames of a sequence give as anchors on average: means of moments, and differences from all."""
+        weight = features.values.new_ones(features.values.shape[:2])
+        if features.readable is not None:
+            weight = weight * features.readable
+        weight = (weight / weight.sum(1, keepdim=True).clamp(min=1)).unsqueeze(-1)
+        frames = features.values.shape[:2]
+        each = self.body.static(features.values.flatten(0, 1)).map(lambda values: values.unflatten(0, frames))
+        assert each.logvar is not None
+        variance = (each.logvar.exp() * weight).sum(1).clamp(min=torch.finfo(each.logvar.dtype).tiny)
+        common = (features.values * weight).sum(1, keepdim=True) if self.settings.subtract else 0.0
+        rest = replace(features, values=features.values - common)
+        return Posterior(
+            Gaussian((each.mean * weight).sum(1), variance.log()), self.body.dynamic(rest), features.lengths
+        )
 
     def _posterior(self, features: Features, index: Tensor, generator: torch.Generator | None) -> Posterior:
         """Both posteriors with the anchor's slot filled, one row per copy (copy-major)."""

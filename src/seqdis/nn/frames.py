@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm, pad
 
 from seqdis.errors import DataError
+from seqdis.nn.products import Doubling, Halving, MapToVector, VectorToMap
 
 SMALLEST_SIDE = 8
 
@@ -59,10 +60,10 @@ class FrameEncoder(nn.Module):
         layers: list[nn.Module] = []
         for level in range(times):
             out = filters * 2**level
-            layers += [nn.Conv2d(channels, out, 4, 2, 1), nn.BatchNorm2d(out), nn.LeakyReLU(0.2)]
+            layers += [Halving(channels, out), nn.BatchNorm2d(out), nn.LeakyReLU(0.2, inplace=True)]
             channels = out
         rest = tuple(side // 2**times for side in self.padded)
-        layers += [nn.Conv2d(channels, width, rest), VectorNorm(width), nn.Tanh()]
+        layers += [MapToVector(channels, width, rest), VectorNorm(width), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
         self.width = width
 
@@ -92,12 +93,12 @@ class FrameDecoder(nn.Module):
         self.shape = shape
         rest = tuple(padded_side(side, times) // 2**times for side in sides)
         out = filters * 2 ** (times - 1)
-        layers: list[nn.Module] = [nn.ConvTranspose2d(width, out, rest), nn.BatchNorm2d(out), nn.LeakyReLU(0.2)]
+        layers: list[nn.Module] = [VectorToMap(width, out, rest), nn.BatchNorm2d(out), nn.LeakyReLU(0.2, inplace=True)]
         for level in reversed(range(times - 1)):
-            layers += [nn.ConvTranspose2d(out, filters * 2**level, 4, 2, 1), nn.BatchNorm2d(filters * 2**level)]
-            layers.append(nn.LeakyReLU(0.2))
+            layers += [Doubling(out, filters * 2**level), nn.BatchNorm2d(filters * 2**level)]
+            layers.append(nn.LeakyReLU(0.2, inplace=True))
             out = filters * 2**level
-        layers += [nn.ConvTranspose2d(out, channels, 4, 2, 1), nn.Sigmoid()]
+        layers += [Doubling(out, channels), nn.Sigmoid()]
         self.layers = nn.Sequential(*layers)
 
     def forward(

@@ -52,12 +52,20 @@ def series_error(observation: Observation, batch: Batch) -> Tensor:
     return mean * valid.sum(1) * batch.x.shape[-1]
 
 
+def frame_error(observation: Observation, batch: Batch) -> Tensor:
+    """Squared error summed over the values of each sequence, (batch,)."""
+    return _by_frame(observation, batch).sum(1)
+
+
 def frame_errors(observation: Observation, batch: Batch, index: Tensor, anchor_twice: bool) -> tuple[Tensor, Tensor]:
     """Squared error of the sequence and of the anchor frame, summed over values, (batch,) each."""
-    error = (observation.mean - batch.x).square().flatten(2).sum(-1)
-    present = frames_present(batch)
-    if present is not None:
-        error = error * present
+    error = _by_frame(observation, batch)
     anchor = error[torch.arange(len(index), device=index.device), index]
     total = error.sum(1)
     return (total if anchor_twice else total - anchor), anchor
+
+
+def _by_frame(observation: Observation, batch: Batch) -> Tensor:
+    error = (observation.mean - batch.x).square().flatten(2).sum(-1)
+    present = frames_present(batch)
+    return error if present is None else error * present

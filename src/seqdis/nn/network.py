@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -42,6 +43,9 @@ class Network(nn.Module):
     spec: DataSpec
     stride: int = 1
     objectives: tuple[str, ...] = ("model",)
+    """What is minimised, each by an optimiser of its own; `forward` states which one a term belongs to."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Adam's decay rates."""
     closed_form: bool = False
     """Whether `prepare` has something to fit before the first step."""
 
@@ -49,6 +53,13 @@ class Network(nn.Module):
         """Fit what has a closed form to all training sequences at once; called before the first step.
 
         What it sets must be buffers, so that it is saved, and resumed, with the weights.
+        """
+
+    def conclude(self, batches: Iterable[Batch]) -> None:
+        """Fit what follows from the trained weights; called once after the last epoch, in evaluation mode.
+
+        ``batches`` are all training sequences in their order. What it sets must be buffers, so that
+        it is saved with the weights.
         """
 
     def forward(self, batch: Batch, progress: Progress) -> LossTerms:
@@ -68,5 +79,9 @@ class Network(nn.Module):
         raise TypeError(f"{type(self).__name__} has no prior")
 
     def parameters_of(self, objective: str) -> list[nn.Parameter]:
-        """Parameters that one objective trains."""
+        """Parameters that one objective trains: no other objective's gradient reaches them."""
         return list(self.parameters())
+
+    def rate_of(self, objective: str) -> float:
+        """Factor on the learning rate of one objective."""
+        return 1.0

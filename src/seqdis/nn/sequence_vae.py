@@ -86,12 +86,7 @@ class FrameBody(nn.Module):
 
     def features(self, batch: Batch) -> Features:
         """Encode every readable frame."""
-        readable = frames_present(batch)
-        if isinstance(self.encoder, SpectrogramEncoder):
-            values = self.encoder(batch.x, readable, batch.lengths)
-        else:
-            values = self.encoder(batch.x, readable)
-        return Features(values, readable, batch.lengths)
+        return frame_features(self.encoder, batch)
 
     def static(self, element: Float[Tensor, "batch width"]) -> Gaussian:
         """Static posterior from the features of one element."""
@@ -126,14 +121,7 @@ class SeriesBody(nn.Module):
 
     def windows(self, batch: Batch) -> Features:
         """Observations folded into windows, not encoded yet; the last window is filled up with zeros."""
-        time = batch.x.shape[1]
-        missing = -time % self.stride
-        x = pad(batch.x, (0, 0, 0, missing)) if missing else batch.x
-        readable = None
-        if batch.mask is not None or batch.lengths is not None or missing:
-            steps = batch.valid_steps() if batch.mask is None else informative_steps(batch.mask)
-            readable = pad(steps, (0, missing)).unflatten(1, (-1, self.stride))
-        return Features(x.unflatten(1, (-1, self.stride)), readable, elements_of(batch.lengths, self.stride))
+        return fold_windows(batch, self.stride)
 
     def features(self, batch: Batch) -> Features:
         """Encode every step, folded into windows."""
@@ -207,11 +195,8 @@ class SequenceVAE(Network):
     def decode(self, factors: Factors) -> Tensor:
         """(batch, elements * stride, *features): the mean observation, zero on padding."""
         valid = None if factors.lengths is None else factors.valid()
-        mean = self.body.observe(join(factors.static, factors.dynamic), valid).mean
-        if valid is None:
-            return mean
-        steps = valid.repeat_interleave(self.stride, dim=1)
-        return mean * steps.reshape(*steps.shape, *[1] * (mean.ndim - 2))
+        observation = self.body.observe(join(factors.static, factors.dynamic), valid)
+        return observed_means(observation, factors, self.stride)
 
     def prior(self, n: int, length: int, generator: torch.Generator | None = None, *, mean: bool = False) -> Factors:
         """Static codes from N(0, I), dynamic ones from a roll-out of the learned prior."""
@@ -227,11 +212,11 @@ def build_body(
     dynamic_dim: int,
     hidden_dim: int,
     feature_dim: int,
-    filters: int,
-    window: int,
-    causal: bool,
-    scale_floor: float,
-    spectrogram_encoder: Literal["element", "recurrent"],
+    filters: int = 32,
+    window: int = 4,
+    causal: bool = False,
+    scale_floor: float = 0.05,
+    spectrogram_encoder: Literal["element", "recurrent"] = "element",
 ) -> FrameBody | SeriesBody:
     """The body that fits the data: image frames, spectrogram frames, or windows of a series.
 
@@ -275,6 +260,33 @@ def join(static: Float[Tensor, "batch static"], dynamic: Float[Tensor, "batch el
 def elements_of(lengths: Tensor | None, stride: int) -> Tensor | None:
     """Elements that sequences of these many steps fill, the last one perhaps in part."""
     return None if lengths is None else -(-lengths // stride)
+
+
+def frame_features(encoder: nn.Module, batch: Batch) -> Features:
+    """Every readable frame encoded; the rest zero."""
+    readable = frames_present(batch)
+    if isinstance(encoder, SpectrogramEncoder):
+        return Features(encoder(batch.x, readable, batch.lengths), readable, batch.lengths)
+    return Features(encoder(batch.x, readable), readable, batch.lengths)
+
+
+def fold_windows(batch: Batch, window: int) -> Features:
+    """A series folded into windows, not encoded yet; the last window is filled up with zeros."""
+    missing = -batch.x.shape[1] % window
+    x = pad(batch.x, (0, 0, 0, missing)) if missing else batch.x
+    readable = None
+    if batch.mask is not None or batch.lengths is not None or missing:
+        steps = batch.valid_steps() if batch.mask is None else informative_steps(batch.mask)
+        readable = pad(steps, (0, missing)).unflatten(1, (-1, window))
+    return Features(x.unflatten(1, (-1, window)), readable, elements_of(batch.lengths, window))
+
+
+def observed_means(observation: Observation, factors: Factors, stride: int) -> Tensor:
+    """The mean observation of decoded codes, zero on padded elements of ``stride`` steps."""
+    if factors.lengths is None:
+        return observation.mean
+    steps = factors.valid().repeat_interleave(stride, dim=1)
+    return observation.mean * steps.reshape(*steps.shape, *[1] * (observation.mean.ndim - 2))
 
 
 def frames_present(batch: Batch) -> Tensor | None:

@@ -15,6 +15,7 @@ from seqdis.protocols.oil_temperature import OilTemperature
 from seqdis.protocols.reconstruction import Reconstruction
 from seqdis.protocols.reencode_swap import ReencodeSwap
 from seqdis.protocols.series_leakage import SeriesLeakage
+from seqdis.protocols.speaker_verification import SpeakerVerification
 from seqdis.protocols.swap_fidelity import SwapFidelity
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Reconstruction",
     "ReencodeSwap",
     "SeriesLeakage",
+    "SpeakerVerification",
     "SwapFidelity",
     "WindowRegression",
 ]

@@ -13,8 +13,10 @@ from typing import Any
 
 from seqdis.evaluation.report import Report
 from seqdis.report.figures import loss_curves
+from seqdis.report.glance import NOTE, Glance
 from seqdis.report.layout import EMPTY, LEGEND, Cell, Table, tables
 from seqdis.report.picture import Picture
+from seqdis.report.players import CAPTION, Player
 from seqdis.report.tables import NOTHING
 
 # Heading, explanation, and how the names of its pictures begin; in the order of the page.
@@ -22,6 +24,7 @@ _SECTIONS = (
     ("", "", ("score_bars",)),
     ("Swapped codes", "The static code of one sequence is decoded with the dynamic code of another.", ("swap",)),
     ("Samples", "One code is kept from a given sequence, the other is drawn from the prior.", ("sample",)),
+    ("Judged classes", "", ("confusion",)),
     ("Codes", "", ("tsne",)),
     ("Reconstruction", "", ("reconstruction",)),
     ("Training", "", ("losses",)),
@@ -52,6 +55,8 @@ def write_page(
     settings: Mapping[str, Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
     command: str = "",
+    glance: Glance | None = None,
+    players: Sequence[Sequence[Player]] = (),
 ) -> Path:
     """Write a self-contained page: scores beside their controls, pictures, settings, provenance.
 
@@ -70,6 +75,10 @@ def write_page(
         Nested; those of the report if left out.
     command : str
         The command that repeats the run.
+    glance : Glance, optional
+        A short table that the page begins with; all scores then follow the pictures.
+    players : sequence of sequences of Player
+        Sounds, those of one exchange together; see `seqdis.report.players.exchanges`.
 
     Returns
     -------
@@ -84,6 +93,10 @@ def write_page(
         "title": title,
         "summary": summary(laid_out, history),
         "tables": laid_out,
+        "glance": glance,
+        "glance_note": NOTE,
+        "players": [[(player, *_heard(player)) for player in some] for some in players],
+        "players_note": CAPTION,
         "sections": _sections(_items(shown)),
         "settings": _flat(report.settings if settings is None else settings),
         "provenance": _flat(report.provenance if provenance is None else provenance),
@@ -158,8 +171,16 @@ def _items(pictures: Sequence[Picture]) -> list[_Item]:
     return items
 
 
+def _heard(player: Player) -> tuple[_Item, str]:
+    return _items([player.picture])[0], _uri("audio/wav", player.sound)
+
+
 def _inline(picture: Picture) -> str:
-    return f"data:{picture.mime};base64,{base64.b64encode(picture.data).decode('ascii')}"
+    return _uri(picture.mime, picture.data)
+
+
+def _uri(mime: str, data: bytes) -> str:
+    return f"data:{mime};base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def _sections(items: Sequence[_Item]) -> list[tuple[str, str, list[_Item]]]:

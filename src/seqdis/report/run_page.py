@@ -13,6 +13,7 @@ from seqdis.report.figures import score_bars, tsne
 from seqdis.report.grids import reconstructions, sample_grid, swap_grid
 from seqdis.report.page import write_page
 from seqdis.report.picture import Picture
+from seqdis.report.players import exchanges
 from seqdis.report.series_figures import season_map
 from seqdis.sequences import Sequences
 
@@ -44,6 +45,7 @@ def write_run_page(path: Path, *, model: Any, data: Any, report: Report, command
         pictures(model, part, getattr(data, "hybrid", None), report, seed),
         history=model.history_,
         command=command,
+        players=exchanges(model, part, data.spectrogram, seed=seed) if hasattr(data, "spectrogram") else (),
     )
 
 

@@ -7,10 +7,10 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from seqdis.report.glance import ARROWS, NOTE, Glance, at_a_glance, digits, number
 from seqdis.report.layout import EMPTY
 from seqdis.report.tables import escaped, markdown_row
 
-ARROWS = {"higher": "↑", "lower": "↓"}
 READING = (
     "Every method: mean over splits of the means over training seeds. ± seeds: standard deviation over training "
     "seeds of one split (pooled over splits); ± splits: standard deviation over splits of the means over seeds. The "
@@ -32,7 +32,7 @@ SPLITS = {
 
 
 def study_page(about: Mapping[str, Any], groups: Sequence[Any]) -> str:
-    """Everything that a reader of the results must know, then one table per thing measured.
+    """The scores that matter most, what a reader of the results must know, then one table per thing measured.
 
     Parameters
     ----------
@@ -48,30 +48,51 @@ def study_page(about: Mapping[str, Any], groups: Sequence[Any]) -> str:
     """
     study = about["study"]
     head = [f"# {escaped(study['title'] or study['name'])}", "", "```bash", about["command"], "```"]
-    facts = [
+    first = _glance(at_a_glance(groups, study.get("summary", ()))) if groups else []
+    listed = "\n".join(f"- {fact}" for fact in facts(about))
+    reading = [READING, _controls_note(about["lead"])]
+    sections = [_section(group) for group in groups]
+    return "\n\n".join(["\n".join(head), *first, listed, *map(escaped, reading), *sections]) + "\n"
+
+
+def facts(about: Mapping[str, Any]) -> list[str]:
+    """Conditions of a study, in Markdown: seeds, hardware, sizes, times, judges, data, and what is missing."""
+    return [
         *_conditions(about),
         *_code_sizes(about.get("code sizes", {})),
         *_times(about["runs"]),
+        *_judges(about.get("judges", {})),
         *_data(about),
         *_missing(about["missing"]),
     ]
-    reading = [READING, _controls_note(about["lead"])]
-    sections = [_section(group) for group in groups]
-    body = ["\n".join(head), "\n".join(f"- {fact}" for fact in facts), *map(escaped, reading), *sections]
-    return "\n\n".join(body) + "\n"
+
+
+def _glance(glance: Glance) -> list[str]:
+    rows = [glance.heads, ("---", *["---:"] * (len(glance.heads) - 2), "---"), *glance.rows]
+    lines = [markdown_row(row if i == 1 else map(escaped, row)) for i, row in enumerate(rows)]
+    return ["\n".join(lines), escaped(NOTE)]
+
+
+def _judges(judges: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return [
+        f"Judge, {escaped(split)}: reads real test data right in "
+        + ", ".join(f"{value:.4f} ({escaped(name)})" for name, value in judge["accuracy on real test data"].items())
+        + f"; floor {judge['floor']}, {judge['epochs trained']} epochs."
+        for split, judge in judges.items()
+    ]
 
 
 def _conditions(about: Mapping[str, Any]) -> list[str]:
     seeds = ", ".join(map(str, about["seeds"]))
-    facts = [f"Training seeds: {seeds}. Reference: {escaped(about['study']['reference'])}."]
+    found = [f"Training seeds: {seeds}. Reference: {escaped(about['study']['reference'])}."]
     for each in about["conditions"]:
         hardware = each["hardware"]
         versions = ", ".join(f"{name} {value}" for name, value in each["versions"].items())
-        facts.append(
+        found.append(
             f"Evaluated on: {hardware.get('processor')}, {hardware.get('threads')} thread(s), accelerator "
             f"{hardware.get('accelerator')}; {versions}."
         )
-    return facts
+    return found
 
 
 def _code_sizes(sizes: Mapping[str, Mapping[str, int]]) -> list[str]:
@@ -88,7 +109,7 @@ def _times(runs: Sequence[Mapping[str, Any]]) -> list[str]:
 
     Evaluations that measured controls as well have no time of their own.
     """
-    facts = []
+    found = []
     for label in dict.fromkeys(run["method"] for run in runs):
         own = [run for run in runs if run["method"] == label]
         fits = [run["fit_seconds"] for run in own]
@@ -96,11 +117,11 @@ def _times(runs: Sequence[Mapping[str, Any]]) -> list[str]:
         names = {name for each in timed for name in each}
         by_protocol = [[each[name] for each in timed if name in each] for name in sorted(names)]
         scored = f"{sum(map(statistics.fmean, by_protocol)):.3g} s" if by_protocol else "not timed without controls"
-        facts.append(
+        found.append(
             f"{escaped(label)}: {len(own)} run(s) of {own[0]['epochs']} epochs, fit {statistics.fmean(fits):.3g} s on "
             f"average ({min(fits):.3g} to {max(fits):.3g}), evaluation {scored}, wall time."
         )
-    return facts
+    return found
 
 
 def _data(about: Mapping[str, Any]) -> list[str]:
@@ -136,7 +157,7 @@ def _section(group: Any) -> str:
 
 
 def _scores(group: Any) -> str:
-    digits = _digits([line.mean for line in group.lines])
+    places = digits([line.mean for line in group.lines])
     split = any(line.split_spread is not None for line in group.lines)
     sources = list(dict.fromkeys(line.source for line in group.lines if line.source))
     rows = [["method", "", "mean", "± seeds", *(["± splits"] if split else []), "n"]]
@@ -144,11 +165,11 @@ def _scores(group: Any) -> str:
     for line in group.lines:
         own = line.role == "model"
         kind = f"printed [{sources.index(line.source) + 1}]" if line.source else line.role
-        mean = _number(line.mean, digits)
+        mean = number(line.mean, places)
         if line.printed_spread is not None:
-            mean += f" ± {line.printed_spread:.{digits}f}"
-        cells = [mean, _number(line.seed_spread, digits)]
-        cells += [_number(line.split_spread, digits)] if split else []
+            mean += f" ± {line.printed_spread:.{places}f}"
+        cells = [mean, number(line.seed_spread, places)]
+        cells += [number(line.split_spread, places)] if split else []
         cells.append(_count(line))
         bold = "**" if own else ""
         rows.append([f"{bold}{escaped(line.method)}{bold}", escaped(kind), *cells])
@@ -165,13 +186,13 @@ def _count(line: Any) -> str:
 
 def _differences(group: Any) -> str:
     # A difference far below the scores is read to two digits more than they are.
-    coarse = _digits([line.mean for line in group.lines])
-    digits = min(max(coarse, _digits([each.mean for each in group.differences])), coarse + 2)
+    coarse = digits([line.mean for line in group.lines])
+    places = min(max(coarse, digits([each.mean for each in group.differences])), coarse + 2)
     rows = [["method", "minus", "mean difference", "95 % interval", "n", "over"], ["---", "---", *["---:"] * 3, "---"]]
     for each in group.differences:
         against = f"{escaped(each.against)}{' (strongest control)' if each.against == group.strongest else ''}"
-        value = "undefined" if math.isnan(each.mean) else f"{each.mean:+.{digits}f}"
-        interval = EMPTY if each.low is None else f"{each.low:+.{digits}f} to {each.high:+.{digits}f}"
+        value = "undefined" if math.isnan(each.mean) else f"{each.mean:+.{places}f}"
+        interval = EMPTY if each.low is None else f"{each.low:+.{places}f} to {each.high:+.{places}f}"
         interval = "undefined" if each.low is not None and math.isnan(each.low) else interval
         rows.append([escaped(each.method), against, value, interval, str(each.n), each.over])
     kinds = {each.over for each in group.differences}
@@ -184,16 +205,3 @@ def _differences(group: Any) -> str:
             "methods."
         )
     return "\n".join([*map(markdown_row, rows), "", *(f"- {escaped(note)}" for note in notes)])
-
-
-def _digits(values: Sequence[float]) -> int:
-    """Digits after the point: about four significant ones of the largest value."""
-    largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
-    power = math.floor(math.log10(largest)) if largest else 0
-    return min(max(3 - power if power >= 0 else 2 - power, 0), 8)
-
-
-def _number(value: float | None, digits: int) -> str:
-    if value is None:
-        return EMPTY
-    return "undefined" if math.isnan(value) else f"{value:.{digits}f}"

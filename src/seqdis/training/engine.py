@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ from seqdis.training.settings import Training
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+# Of glibc's malloc.h.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
+
 
 class Engine:
     """One device with its precision: sets up modules, runs backward passes, holds data.
@@ -26,35 +30,45 @@ class Engine:
     Fabric takes a second or two to import, hence the import on first use.
     """
 
-    def __init__(self, settings: Training) -> None:
+    def __init__(self, settings: Training, spec: DataSpec | None = None) -> None:
         from lightning_fabric import Fabric
 
+        precision = _precision(settings, spec)
         try:
-            self.fabric: Fabric = Fabric(accelerator=settings.accelerator, devices=1, precision=settings.precision)
+            self.fabric: Fabric = Fabric(accelerator=settings.accelerator, devices=1, precision=precision)
         except RuntimeError as error:
             raise SettingsError(f"Training.accelerator = {settings.accelerator!r}: {error}") from error
         self.device: torch.device = self.fabric.device
 
     def setup(self, network: Network, settings: Training) -> list[Any]:
         """Move the network to the device; one optimiser per objective."""
+        if network.spec.kind == "image":
+            # Once here, instead of in every step: convolutions of channels-last maps want such weights.
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.fabric.setup_module(network)
+        fused = self.device.type in ("cpu", "cuda")
         optimisers = [
-            torch.optim.Adam(network.parameters_of(name), lr=settings.lr, fused=self.device.type in ("cpu", "cuda"))
+            torch.optim.Adam(network.parameters_of(name), settings.lr, network.betas, fused=fused)
             for name in network.objectives
         ]
+        for optimiser in optimisers:
+            optimiser.register_load_state_dict_post_hook(_lay_out_like_weights)
         return [self.fabric.setup_optimizers(optimiser) for optimiser in optimisers]
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The precision's context; batches go in unchanged (Fabric's own wrapper copies dataclasses)."""
         return self.fabric.autocast()
 
-    def backward(self, loss: Tensor) -> None:
-        """Gradients of the loss, scaled as the precision asks."""
-        self.fabric.backward(loss)
+    def backward(self, loss: Tensor, parameters: list[Tensor] | None = None, *, keep: bool = False) -> None:
+        """Gradients of the loss, scaled as the precision asks; ``keep`` the graph for another loss.
 
-    def clip(self, network: Network, norm: float) -> None:
-        """Scale the gradient down to a norm."""
-        torch.nn.utils.clip_grad_norm_(network.parameters(), norm)
+        With ``parameters``, in these only.
+        """
+        self.fabric.backward(loss, inputs=parameters, retain_graph=keep)
+
+    def clip(self, parameters: list[Tensor], norm: float) -> None:
+        """Scale the gradient of these parameters down to a norm."""
+        torch.nn.utils.clip_grad_norm_(parameters, norm)
 
     def generator(self, seed: int) -> torch.Generator:
         """A source of random numbers on the device."""
@@ -63,14 +77,48 @@ class Engine:
 
 @contextmanager
 def cpu_threads(settings: Training, spec: DataSpec) -> Iterator[None]:
-    """Run with the threads that suit the data, and give them back after."""
+    """Run with the threads that suit the data, for video with memory kept too; give both back after."""
     before = torch.get_num_threads()
     wanted = settings.threads or (1 if spec.kind == "series" else before)
     torch.set_num_threads(wanted)
     try:
-        yield
+        with kept_memory() if spec.kind == "image" else nullcontext():
+            yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def kept_memory() -> Iterator[None]:
+    """Keep freed memory in the process for the next step, where the C library is glibc.
+
+    It would go back to the system, block by block above 32 MiB, and come again as pages that have
+    to be cleared: for maps of that size this costs more time than what is computed on them.
+    """
+    try:
+        library = ctypes.CDLL(None)
+        mallopt, trim = library.mallopt, library.malloc_trim
+    except (AttributeError, OSError, TypeError):
+        yield
+        return
+    mallopt(M_MMAP_MAX, 0)
+    mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+    try:
+        yield
+    finally:
+        # Where glibc's own adaptation ends once large blocks have been freed: 32 MiB, and twice that.
+        mallopt(M_MMAP_MAX, 65536)
+        mallopt(M_MMAP_THRESHOLD, 2**25)
+        mallopt(M_TRIM_THRESHOLD, 2**26)
+        trim(0)
+
+
+def has_bfloat16(accelerator: str) -> bool:
+    """Whether the processor, or the GPU that ``accelerator`` picks, computes with bfloat16 in hardware."""
+    if accelerator == "cuda" or (accelerator == "auto" and torch.cuda.is_available()):
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older releases of torch do not say
+    return accelerator != "mps" and bool(known.get("avx512_bf16") or known.get("amx_bf16"))
 
 
 class Store:
@@ -131,6 +179,21 @@ class Store:
     def _cut(self, values: Tensor, rows: Tensor, time: int) -> Tensor:
         picked = values[:, :time].index_select(0, rows.to(values.device))
         return picked.to(self.device, non_blocking=True)
+
+
+def _precision(settings: Training, spec: DataSpec | None) -> Literal["32-true", "bf16-mixed"]:
+    if settings.precision != "auto":
+        return settings.precision
+    video = spec is not None and spec.kind == "image"
+    return "bf16-mixed" if video and has_bfloat16(settings.accelerator) else "32-true"
+
+
+def _lay_out_like_weights(optimiser: torch.optim.Optimizer) -> None:
+    """Loaded averages in the weights' own memory layout: fused steps walk both in the order of memory."""
+    for weight, state in optimiser.state.items():
+        for name, value in state.items():
+            if value.shape == weight.shape:
+                state[name] = torch.empty_like(weight).copy_(value)
 
 
 def _every_step(values: tuple[float, ...], x: Array) -> Array:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from seqdis.errors import SeqdisError
+from seqdis.losses import LossTerms
 from seqdis.nn.network import Network, Progress
 from seqdis.sequences import Sequences
 from seqdis.training.checkpoint import RunFolder
@@ -42,7 +43,7 @@ def train(
     SeqdisError
         The loss is not finite at the end of an epoch.
     """
-    engine = Engine(settings)
+    engine = Engine(settings, network.spec)
     store = Store(sequences, network.spec, engine.device)
     valid_store = None if valid is None else Store(valid, network.spec, engine.device)
     optimisers = engine.setup(network, settings)
@@ -61,15 +62,9 @@ def train(
             progress = Progress(epoch, settings.max_epochs, epoch * steps + step, generator)
             batch = store.take(rows)
             rate = settings.rate(progress.step / (settings.max_epochs * steps))
-            for optimiser in optimisers:
-                optimiser.param_groups[0]["lr"] = rate
-                with engine.autocast():
-                    terms = network(batch, progress)
-                optimiser.zero_grad(set_to_none=True)
-                engine.backward(terms.total)
-                if settings.gradient_clip:
-                    engine.clip(network, settings.gradient_clip)
-                optimiser.step()
+            with engine.autocast():
+                terms = network(batch, progress)
+            _step(engine, network, optimisers, terms, rate, settings.gradient_clip)
             # Sums stay on the device and are read once per epoch: no step waits for the host.
             for name, value in terms.detached().items():
                 sums[name] = sums.get(name, 0.0) + value * len(rows)
@@ -86,7 +81,25 @@ def train(
             folder.save_state(network, optimisers, history, settings)
         if watch is not None:
             watch((epoch + 1) * steps, settings.max_epochs * steps, record)
+    network.eval()
+    with torch.no_grad():
+        network.conclude(store.take(rows) for rows in torch.arange(len(store)).split(settings.batch_size))
     return history
+
+
+def _step(engine: Engine, network: Network, optimisers: list[Any], terms: LossTerms, rate: float, clip: float) -> None:
+    """One step of every objective from one forward pass; a gradient reaches its own parameters only."""
+    last = len(optimisers) - 1
+    for number, (objective, optimiser) in enumerate(zip(network.objectives, optimisers, strict=True)):
+        (group,) = optimiser.param_groups
+        group["lr"] = rate * network.rate_of(objective)
+        optimiser.zero_grad(set_to_none=True)
+        engine.backward(terms.total_of(objective), group["params"] if last else None, keep=number < last)
+        if clip:
+            engine.clip(group["params"], clip)
+    # Not before: a step changes weights in place that the other gradients are computed with.
+    for optimiser in optimisers:
+        optimiser.step()
 
 
 @torch.no_grad()

@@ -27,8 +27,9 @@ class Training(Settings):
     seed
         Fixes initial weights, order and every draw: same seed, data and settings, same weights.
     precision
-        "32-true", or "bf16-mixed": autocast where the processor or GPU has bfloat16 units;
-        log-variances, KLs and likelihoods stay in float32.
+        "32-true"; "bf16-mixed": products in bfloat16 by autocast, while weights, log-variances, KLs
+        and likelihoods stay in float32; "auto": the latter for video where the processor or GPU
+        computes with bfloat16 in hardware, else the former. Same weights on the same machine only.
     accelerator
         "auto", "cpu", "cuda" or "mps".
     threads
@@ -44,7 +45,7 @@ class Training(Settings):
     schedule: Literal["constant", "cosine"] = "constant"
     gradient_clip: float = hyper(default=0.0, at_least=0)
     seed: int = hyper(default=0, at_least=0, at_most=2**32 - 1)
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    precision: Literal["32-true", "bf16-mixed", "auto"] = "32-true"
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = hyper(default="auto", identity=False)
     threads: int = hyper(default=0, at_least=0, identity=False)
     save_seconds: float = hyper(default=20.0, at_least=0, identity=False)

@@ -1,0 +1,117 @@
+"""Recordings: decoded, cut to speech, brought to one level."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from seqdis.errors import DataError
+
+Wave = npt.NDArray[np.float32]
+
+AUDIO = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".sph", ".nist")
+LEVEL = 0.1
+"""Root mean square of a levelled wave; speech then rarely leaves [-1, 1]."""
+CLIPPED = 0.999
+"""Samples beyond are taken as cut off by the recorder."""
+
+
+class Clip(NamedTuple):
+    """One recording: how it is called, and where it lies or what is in it."""
+
+    name: str
+    sound: Path | bytes
+
+
+def audio_in(folder: Path) -> list[Path]:
+    """Audio files of a folder and of those inside it, by name."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in AUDIO and not path.name.startswith(".") and path.is_file()
+    )
+
+
+def stamps(clips: Sequence[Clip]) -> str:
+    """Hash of names, sizes and dates of files, which tells that recordings have changed.
+
+    Raises
+    ------
+    DataError
+        A file that is gone or may not be read.
+    """
+    digest = hashlib.sha256()
+    for clip in clips:
+        assert isinstance(clip.sound, Path)  # what is in memory has a content to hash
+        try:
+            found = clip.sound.stat()
+        except OSError as error:
+            raise DataError(f"{clip.sound} cannot be read ({error}). Check the link or its permissions.") from error
+        digest.update(f"{clip.name} {found.st_size} {found.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def decoded(clip: Clip, rate: int) -> Wave:
+    """Samples of a recording in [-1, 1], the mean of its channels, at ``rate`` samples per second.
+
+    Raises
+    ------
+    DataError
+        A file that libsndfile cannot read, or without samples; soundfile or soxr is not installed.
+    """
+    soundfile, soxr = _libraries()
+    try:
+        source = io.BytesIO(clip.sound) if isinstance(clip.sound, bytes) else clip.sound
+        wave, found = soundfile.read(source, dtype="float32", always_2d=True)
+    except (OSError, RuntimeError) as error:  # the latter is the parent of libsndfile's errors
+        raise DataError(
+            f"{clip.name}: no sound that can be decoded ({error}). The file is damaged or packed in an unknown way "
+            "(such as NIST SPHERE with shorten); convert it to .wav or .flac, or remove it."
+        ) from error
+    if len(wave) == 0:
+        raise DataError(f"{clip.name} holds no samples; remove it.")
+    mono: Wave = wave.mean(axis=1)
+    return mono if found == rate else soxr.resample(mono, found, rate)
+
+
+def trimmed(wave: Wave, rate: int, decibels: float) -> Wave:
+    """Without the ends that are quieter than the loudest 30 ms by more than so many decibels."""
+    step = max(1, rate // 100)
+    if len(wave) < 3 * step:
+        return wave
+    power = (wave[: len(wave) // step * step].reshape(-1, step) ** 2).mean(axis=1)
+    power = np.convolve(power, np.full(3, 1 / 3), mode="same")  # a click alone is not taken for speech
+    loud = np.flatnonzero(power >= power.max() * 10 ** (-decibels / 10))
+    return wave[loud[0] * step : (loud[-1] + 1) * step]
+
+
+def loudest(wave: Wave, samples: int) -> Wave:
+    """The stretch of at most so many samples that holds most energy."""
+    if len(wave) <= samples:
+        return wave
+    energy = np.concatenate([[0.0], np.cumsum(wave.astype(np.float64) ** 2)])
+    start = int((energy[samples:] - energy[:-samples]).argmax())
+    return wave[start : start + samples]
+
+
+def levelled(wave: Wave) -> Wave:
+    """Scaled to the root mean square `LEVEL`; silence stays silence."""
+    level = float(np.sqrt((wave.astype(np.float64) ** 2).mean()))
+    return wave * np.float32(LEVEL / level) if level > 0 else wave
+
+
+def _libraries() -> tuple[Any, Any]:
+    try:
+        import soundfile
+        import soxr
+    except ImportError as error:
+        raise DataError(
+            "recordings are read by soundfile and soxr, which are not installed: `pip install 'seqdis[audio]'`."
+        ) from error
+    return soundfile, soxr

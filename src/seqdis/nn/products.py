@@ -1,0 +1,133 @@
+"""Convolutions of frames as matrix products, where those are faster at equal numbers.
+
+Weights keep the names and shapes of torch's layers. What each replacement gains is in
+``benchmarks/results/video_speed.json``. Weight gradients of bfloat16 convolutions matter for another
+reason too: on a CPU torch's threads spin while they wait for one another there, so that beside a busy
+process they cost 10 to 100 times the processor time of the same products.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, conv_transpose2d, linear
+
+
+class MapToVector(nn.Conv2d):
+    """A convolution whose kernel covers the whole map: one product, frames times weights."""
+
+    def forward(self, input: Float[Tensor, "frames channels height width"]) -> Float[Tensor, "frames out 1 1"]:
+        """One vector per frame."""
+        return linear(_rows(input, 1), _rows(self.weight, 1), self.bias)[:, :, None, None]
+
+
+class VectorToMap(nn.ConvTranspose2d):
+    """A transposed convolution of 1x1 maps: one product, frames times weights."""
+
+    def forward(self, input: Float[Tensor, "frames channels 1 1"]) -> Float[Tensor, "frames out height width"]:  # type: ignore[override]
+        """One map per frame."""
+        assert self.bias is not None
+        sides = self.weight.shape[2:]
+        maps = linear(input.flatten(1), _rows(self.weight, 1).t(), self.bias.repeat(sides.numel()))
+        return maps.unflatten(1, (*sides, self.out_channels)).permute(0, 3, 1, 2)
+
+
+class Halving(nn.Conv2d):
+    """The 4x4 convolution of stride 2; its weight gradient is a product where `by_products` says so."""
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__(channels, out, 4, 2, 1)
+
+    def forward(self, input: Float[Tensor, "frames channels height width"]) -> Float[Tensor, "frames out rows columns"]:
+        """Maps of half the sides."""
+        if not by_products(input):
+            return super().forward(input)
+        return halve(*_bfloat16(input, self))
+
+
+class Doubling(nn.ConvTranspose2d):
+    """The transposed 4x4 convolution of stride 2; both gradients are products where `by_products` says so."""
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__(channels, out, 4, 2, 1)
+
+    def forward(self, input: Float[Tensor, "frames channels rows columns"]) -> Float[Tensor, "frames out height width"]:  # type: ignore[override]
+        """Maps of twice the sides."""
+        if not by_products(input):
+            return super().forward(input)
+        return double(*_bfloat16(input, self))
+
+
+def by_products(input: Tensor) -> bool:
+    """Whether gradients will be asked for where products give them faster: bfloat16 on a CPU."""
+    bfloat16 = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") is torch.bfloat16
+    return bfloat16 and input.device.type == "cpu" and torch.is_grad_enabled()
+
+
+def patches(maps: Float[Tensor, "frames channels height width"]) -> Float[Tensor, "places patch"]:
+    """The 4x4 patches that a convolution of stride 2 and padding 1 sees: ``patch = (row, column, channel)``."""
+    frames, channels, height, width = maps.shape
+    padded = maps.new_zeros(frames, height + 2, width + 2, channels)
+    padded[:, 1:-1, 1:-1] = maps.permute(0, 2, 3, 1)
+    frame, row, column, _ = padded.stride()
+    # Channels last: four neighbouring pixels of a row lie side by side, one run of memory per patch row.
+    runs = padded.as_strided((frames, height // 2, width // 2, 4, 4 * channels), (frame, 2 * row, 2 * column, row, 1))
+    return runs.reshape(-1, 16 * channels)
+
+
+class _Halve(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, maps: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(maps, weight)
+        return conv2d(maps, weight, bias, 2, 1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+        maps, weight = ctx.saved_tensors
+        (gradient,) = gradients
+        of_maps = conv_transpose2d(gradient, weight, None, 2, 1) if ctx.needs_input_grad[0] else None
+        return of_maps, _kernels(_rows(gradient, 3).t() @ patches(maps), weight), gradient.sum((0, 2, 3))
+
+
+class _Double(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, maps: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(maps, weight)
+        return conv_transpose2d(maps, weight, bias, 2, 1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        maps, weight = ctx.saved_tensors
+        (gradient,) = gradients
+        seen = patches(gradient)
+        of_maps = seen @ _rows(weight, 1).t()
+        of_maps = of_maps.unflatten(0, (maps.shape[0], *maps.shape[2:])).permute(0, 3, 1, 2)
+        return of_maps, _kernels(_rows(maps, 3).t() @ seen, weight), gradient.sum((0, 2, 3))
+
+
+def halve(maps: Tensor, weight: Float[Tensor, "out channels 4 4"], bias: Tensor) -> Tensor:
+    """``conv2d(maps, weight, bias, stride=2, padding=1)``; sides must be even."""
+    return _Halve.apply(maps, weight, bias)
+
+
+def double(maps: Tensor, weight: Float[Tensor, "channels out 4 4"], bias: Tensor) -> Tensor:
+    """``conv_transpose2d(maps, weight, bias, stride=2, padding=1)``."""
+    return _Double.apply(maps, weight, bias)
+
+
+def _rows(maps: Tensor, axes: int) -> Tensor:
+    """Maps as a matrix, channels last: its rows run over frames (1) or over frames and pixels (3)."""
+    last = maps.permute(0, 2, 3, 1)
+    return last.flatten(1) if axes == 1 else last.flatten(0, 2)
+
+
+def _kernels(matrix: Tensor, like: Tensor) -> Tensor:
+    return matrix.unflatten(1, (4, 4, like.shape[1])).permute(0, 3, 1, 2)
+
+
+def _bfloat16(input: Tensor, layer: nn.Conv2d | nn.ConvTranspose2d) -> tuple[Tensor, Tensor, Tensor]:
+    assert layer.bias is not None
+    return input.bfloat16(), layer.weight.bfloat16(), layer.bias.bfloat16()

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn.functional import conv2d, conv_transpose2d
+
+from seqdis.nn import products
+from seqdis.nn.products import Doubling, Halving, MapToVector, VectorToMap, by_products, double, halve, patches
+
+
+def draw(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def leaves(*shapes: tuple[int, ...]) -> list[torch.Tensor]:
+    return [draw(*shape, seed=seed).requires_grad_() for seed, shape in enumerate(shapes)]
+
+
+def test_patches_by_hand() -> None:
+    maps = torch.arange(1.0, 9.0).reshape(1, 2, 2, 2)  # two channels: 1 2 / 3 4 and 5 6 / 7 8
+    (patch,) = patches(maps).reshape(-1, 4, 4, 2)
+    assert patch[..., 0].tolist() == [[0, 0, 0, 0], [0, 1, 2, 0], [0, 3, 4, 0], [0, 0, 0, 0]]
+    assert patch[..., 1].tolist() == [[0, 0, 0, 0], [0, 5, 6, 0], [0, 7, 8, 0], [0, 0, 0, 0]]
+    assert patches(draw(3, 5, 8, 4)).shape == (3 * 4 * 2, 16 * 5)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_halving_and_doubling_equal_torchs_own_convolutions_in_double(layout: torch.memory_format) -> None:
+    maps, weight, bias = leaves((2, 3, 6, 4), (5, 3, 4, 4), (5,))
+    upward = draw(2, 5, 3, 2, seed=7).contiguous(memory_format=layout)
+    maps = maps.contiguous(memory_format=layout)
+    for ours, plain, inputs, gradient in (
+        (halve, conv2d, (maps, weight, bias), upward),
+        (double, conv_transpose2d, (upward.requires_grad_(), weight, bias[:3]), maps.detach()),
+    ):
+        expected = plain(*inputs, stride=2, padding=1)
+        found = ours(*inputs)
+        assert torch.allclose(found, expected, rtol=0, atol=1e-12)
+        pairs = zip(*(torch.autograd.grad(value, inputs, gradient) for value in (found, expected)), strict=True)
+        for number, (one, other) in enumerate(pairs):
+            assert torch.allclose(one, other, rtol=0, atol=1e-12), number
+
+
+def test_gradients_agree_with_finite_differences() -> None:
+    assert torch.autograd.gradcheck(halve, leaves((1, 2, 4, 2), (3, 2, 4, 4), (3,)))
+    assert torch.autograd.gradcheck(double, leaves((1, 3, 2, 1), (3, 2, 4, 4), (2,)))
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_layers_of_whole_maps_equal_torchs_own(layout: torch.memory_format) -> None:
+    for ours, plain, shape in (
+        (MapToVector(3, 5, (4, 6)), torch.nn.Conv2d(3, 5, (4, 6)), (7, 3, 4, 6)),
+        (VectorToMap(3, 5, (4, 6)), torch.nn.ConvTranspose2d(3, 5, (4, 6)), (7, 3, 1, 1)),
+    ):
+        plain.load_state_dict(ours.state_dict())
+        ours.double().to(memory_format=layout)
+        plain.double()
+        inputs = draw(*shape).contiguous(memory_format=layout)
+        found, expected = ours(inputs), plain(inputs)
+        assert found.shape == expected.shape
+        assert torch.allclose(found, expected, rtol=0, atol=1e-12)
+        weights = draw(*found.shape, seed=1)
+        for value in (found, expected):
+            (value * weights).sum().backward()
+        for one, other in zip(ours.parameters(), plain.parameters(), strict=True):
+            assert torch.allclose(one.grad, other.grad, rtol=0, atol=1e-12)
+
+
+def test_products_are_chosen_only_where_they_were_measured_to_win() -> None:
+    maps = torch.zeros(1, 3, 2, 2)
+    assert not by_products(maps)  # float32
+    with torch.autocast("cpu", torch.bfloat16):
+        assert by_products(maps)
+        assert not by_products(maps.to("meta"))
+        with torch.no_grad():
+            assert not by_products(maps)
+    with torch.autocast("cpu", torch.float16):
+        assert not by_products(maps)
+
+
+def test_maps_that_need_no_gradient_get_none() -> None:
+    maps, weight, bias = leaves((1, 2, 4, 2), (3, 2, 4, 4), (3,))
+    halve(maps.detach(), weight, bias).sum().backward()
+    expected = torch.autograd.grad(conv2d(maps.detach(), weight, bias, 2, 1).sum(), [weight, bias])
+    assert torch.allclose(weight.grad, expected[0])
+    assert torch.allclose(bias.grad, expected[1])
+
+
+@pytest.mark.parametrize("layer", [Halving, Doubling])
+def test_layers_stray_from_float32_no_further_than_torchs_own_in_bfloat16(
+    layer: type[Halving | Doubling], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    module = layer(32, 32)
+    maps = draw(4, 32, 4, 4, dtype=torch.float32).requires_grad_()
+
+    def gradients(*, bfloat16: bool, by: str = "ConvolutionBackward0") -> list[torch.Tensor]:
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            out = module(maps.contiguous(memory_format=torch.channels_last))
+        assert out.grad_fn is not None
+        assert out.grad_fn.name() == by
+        weights = draw(*out.shape, seed=1, dtype=torch.float32)
+        return [out.float(), *torch.autograd.grad(out, [maps, *module.parameters()], weights.to(out.dtype))]
+
+    name = {Halving: "_HalveBackward", Doubling: "_DoubleBackward"}[layer]
+    exact, ours = gradients(bfloat16=False), gradients(bfloat16=True, by=name)
+    monkeypatch.setattr(products, "by_products", lambda input: False)
+    plain = gradients(bfloat16=True)
+    for value, reference, expected in zip(ours, plain, exact, strict=True):
+        allowed = (reference - expected).norm() * 1.1 + 1e-6 * expected.norm()
+        assert (value - expected).norm() <= allowed
+        assert allowed < 0.01 * expected.norm()
