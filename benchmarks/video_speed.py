@@ -44,8 +44,7 @@ from seqdis.training.engine import Engine, Store, kept_memory
 Call = Callable[[], Any]
 Seconds = tuple[float, float]
 """Wall time, and processor time of all threads."""
-FULL = "channels-last weights"
-WAYS = ["plain", "bfloat16", "whole-map layers as products", "gradients by products", "kept memory", FULL]
+WAYS = ["plain", "bfloat16", "whole-map layers as products", "gradients by products", "kept memory"]
 
 
 def made_up_video(count: int, seed: int = 0) -> Sequences:
@@ -66,8 +65,6 @@ def undo(network: Network, way: str) -> None:
         for ours, plain, since in own:
             if type(layer) is ours and level < since:
                 layer.__class__ = plain
-    if way != FULL:
-        nn.Module.to(network, memory_format=torch.contiguous_format)  # type: ignore[call-overload]
 
 
 def our_step(way: str, data: Sequences, device: Literal["cpu", "cuda"]) -> tuple[Call, float]:
@@ -129,7 +126,7 @@ def timed(calls: dict[str, Call], rounds: int, inner: int, device: str) -> dict[
 
 def memory_of(name: str) -> AbstractContextManager[None]:
     """Sides that keep memory do so while they run; the others have the allocator as it comes."""
-    return kept_memory() if name in WAYS[WAYS.index("kept memory") :] else nullcontext()
+    return kept_memory() if name == "kept memory" else nullcontext()
 
 
 def ratios(theirs: list[Seconds], ours: list[Seconds]) -> dict[str, Any]:

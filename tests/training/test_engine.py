@@ -5,7 +5,6 @@ import platform
 import resource
 import warnings
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ import torch
 
 from seqdis.inputs import as_sequences, standardised
 from seqdis.methods import DBSE
-from seqdis.nn.network import Network, Progress
+from seqdis.nn.network import Network
 from seqdis.sequences import DataSpec, Sequences
 from seqdis.training import Training
 from seqdis.training import engine as engines
@@ -171,43 +170,6 @@ def trained(settings: Training) -> dict[str, torch.Tensor]:
 def video_network() -> Network:
     torch.manual_seed(0)
     return DBSE(static_dim=2, dynamic_dim=2, filters=2, feature_dim=4, hidden_dim=4).build(as_sequences(VIDEO).spec)
-
-
-def test_weights_of_video_are_laid_out_once_and_those_of_series_are_left() -> None:
-    settings, network = Training(accelerator="cpu"), video_network()
-    Engine(settings, network.spec).setup(network, settings)
-    kernels = [weight for weight in network.parameters() if weight.ndim == 4]
-    assert kernels
-    assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in kernels)
-
-
-def test_states_written_before_weights_were_laid_out_resume_the_same_run() -> None:
-    settings, batch = Training(accelerator="cpu"), Store(as_sequences(VIDEO), as_sequences(VIDEO).spec).take(rows(0, 1))
-
-    def steps(network: Network, optimiser: Any, count: int) -> None:
-        for _ in range(count):
-            loss = network(batch, Progress(generator=torch.Generator().manual_seed(0))).total
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-
-    network = video_network()
-    (optimiser,) = Engine(settings, network.spec).setup(network, settings)
-    steps(network, optimiser, 3)
-    weights = {name: value.clone() for name, value in network.state_dict().items()}
-    state = optimiser.state_dict()
-    state["state"] = {
-        key: {name: value.clone(memory_format=torch.contiguous_format) for name, value in entry.items()}
-        for key, entry in state["state"].items()
-    }
-    other = video_network()
-    (resumed,) = Engine(settings, other.spec).setup(other, settings)
-    other.load_state_dict(weights)
-    resumed.load_state_dict(state)
-    for one in ((network, optimiser), (other, resumed)):
-        steps(*one, 2)
-    for name, value in network.state_dict().items():
-        assert torch.equal(value, other.state_dict()[name]), name
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc gives freed memory back at once")

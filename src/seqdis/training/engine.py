@@ -42,17 +42,12 @@ class Engine:
 
     def setup(self, network: Network, settings: Training) -> list[Any]:
         """Move the network to the device; one optimiser per objective."""
-        if network.spec.kind == "image":
-            # Once here, instead of in every step: convolutions of channels-last maps want such weights.
-            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.fabric.setup_module(network)
         fused = self.device.type in ("cpu", "cuda")
         optimisers = [
             torch.optim.Adam(network.parameters_of(name), settings.lr, network.betas, fused=fused)
             for name in network.objectives
         ]
-        for optimiser in optimisers:
-            optimiser.register_load_state_dict_post_hook(_lay_out_like_weights)
         return [self.fabric.setup_optimizers(optimiser) for optimiser in optimisers]
 
     def autocast(self) -> AbstractContextManager[Any]:
@@ -186,14 +181,6 @@ def _precision(settings: Training, spec: DataSpec | None) -> Literal["32-true", 
         return settings.precision
     video = spec is not None and spec.kind == "image"
     return "bf16-mixed" if video and has_bfloat16(settings.accelerator) else "32-true"
-
-
-def _lay_out_like_weights(optimiser: torch.optim.Optimizer) -> None:
-    """Loaded averages in the weights' own memory layout: fused steps walk both in the order of memory."""
-    for weight, state in optimiser.state.items():
-        for name, value in state.items():
-            if value.shape == weight.shape:
-                state[name] = torch.empty_like(weight).copy_(value)
 
 
 def _every_step(values: tuple[float, ...], x: Array) -> Array:
