@@ -195,7 +195,8 @@ def _row(
 
 def _some(part: Sequences, content: str | None, most: int, seed: int) -> Sequences:
     """As many sequences, drawn at random, as make up so many rows for a classifier."""
-    rows = part.x.shape[1] if content in part.labels and part.labels[content].ndim == 2 else 1
+    labels = part.labels.get(content or "")
+    rows = part.x.shape[1] if labels is not None and labels.ndim == 2 else 1
     count = max(2, most // rows)
     if count >= len(part):
         return part
