@@ -50,7 +50,10 @@ def write_run_page(path: Path, *, model: Any, data: Any, report: Report, command
 
 
 def pictures(model: Any, part: Sequences, truth: Any, report: Report, seed: int) -> list[Picture]:
-    """Swap grid, samples with either code kept, t-SNE (and by season and rain), reconstructions, score bars."""
+    """Swap grid, samples with either code kept, t-SNE (and by season and rain), reconstructions, score bars.
+
+    A model without a prior has no samples.
+    """
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(part))
     count = min(4, len(part) // 2) or 1
@@ -58,8 +61,9 @@ def pictures(model: Any, part: Sequences, truth: Any, report: Report, seed: int)
     if len(part) > 1:
         drawn += swap_grid(model, part, order[:count].tolist(), order[count : 2 * count].tolist(), truth)
     few = part[np.sort(order[:count])]
-    drawn += sample_grid(model, few, "static", seed=seed)
-    drawn += sample_grid(model, few, "dynamic", seed=seed)
+    if getattr(model, "probabilistic", True):
+        drawn += sample_grid(model, few, "static", seed=seed)
+        drawn += sample_grid(model, few, "dynamic", seed=seed)
     some = part[np.sort(order[:TSNE_POINTS])]
     if some.labels and len(some) >= 8:
         codes = model.encode(some)
