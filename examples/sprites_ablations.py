@@ -2,7 +2,8 @@
 
 Run it with `seqdis bench examples/sprites_ablations.py`; the full method is the run of that study and is not repeated.
 A random anchor is drawn once per run by the training seed, so that the seeds of "random per run" are six draws.
-Eight methods with six seeds are 48 fits, of which the full method's first is shared.
+Eight methods with six seeds are 48 fits, of which the full method's first is shared: about six hours of fits on two
+cores, extrapolated from one fit beside other work. `--seeds 0` runs one seed of each.
 """
 
 from __future__ import annotations

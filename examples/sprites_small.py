@@ -22,14 +22,16 @@ from seqdis.protocols import (
 )
 from seqdis.training import Training
 
-JUDGE = Judge(epochs=25, patience=4, lr=2e-3, filters=16, feature_dim=64, hidden_dim=64)
+JUDGE = Judge(epochs=60, patience=10, lr=2e-3, filters=32, feature_dim=64, hidden_dim=64)
 FULL = DBSE(
     static_dim=16,
-    dynamic_dim=8,
+    dynamic_dim=16,
     filters=16,
-    static_weight=1.0,
+    feature_dim=192,
+    hidden_dim=128,
+    static_weight=4.0,
     dynamic_weight=0.1,
-    training=Training(max_epochs=60, batch_size=24, lr=6e-3, schedule="cosine"),
+    training=Training(max_epochs=32, batch_size=24, lr=5e-3, schedule="cosine"),
 )
 DATA = {"reduced": Sprites(size=32, characters=648)}
 PROTOCOLS = (
