@@ -13,8 +13,8 @@ from seqdis.evaluation.judge import Judge
 from seqdis.factors import Factors
 from seqdis.sequences import DataSpec, Sequences
 
-FIGURES = MovingFigures(n_train=400, n_valid=80, n_test=60, size=16)
-JUDGE = Judge(epochs=40, lr=3e-3, batch_size=32, filters=8, feature_dim=32, hidden_dim=32)
+FIGURES = MovingFigures(n_train=800, n_valid=80, n_test=60, size=16)
+JUDGE = Judge(epochs=30, lr=3e-3, batch_size=32, filters=8, feature_dim=32, hidden_dim=32)
 STATIC = {"shape": 6, "colour": 6, "size": 3}
 
 
