@@ -174,6 +174,7 @@ def video_network() -> Network:
 
 
 FAULTS = """
+import resource
 import torch
 from seqdis.training.engine import kept_memory
 
