@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -13,7 +14,7 @@ from torch import Tensor
 
 import seqdis
 from seqdis import entries
-from seqdis.errors import CapabilityError, DataError, RunFolderError, SettingsError
+from seqdis.errors import CapabilityError, DataError, RunFolderError, SettingsError, unknown_name
 from seqdis.factors import Factors
 from seqdis.hyperparameters import Settings, from_dict, hyper, hyperparameters, plain, signature, to_dict, validate
 from seqdis.inputs import as_sequences, standardised
@@ -23,6 +24,9 @@ from seqdis.training import Training
 from seqdis.training.checkpoint import RunFolder
 from seqdis.training.engine import Store, cpu_threads
 from seqdis.training.loop import Watcher, evaluate, train
+
+Presets = Mapping[str, Mapping[str, Mapping[str, Any]]]
+"""Preset -> data set or task -> values of the constructor."""
 
 ENCODE_BATCH = 512
 """Sequences per call at encoding and decoding; an eighth of it for frames, whose maps are large."""
@@ -299,9 +303,29 @@ class Disentangler(TransformerMixin, Settings):
         return target.path
 
     @classmethod
-    def published(cls, dataset: str) -> Self:
-        """The authors' setting for a data set."""
-        raise SettingsError(f"{cls.__name__} knows no published setting, so none for '{dataset}'.")
+    def presets(cls) -> Presets:
+        """Known settings: by preset ("paper", "reference": the released code, "ours"), then by data set or task."""
+        return {}
+
+    @classmethod
+    def published(cls, dataset: str, preset: str | None = None) -> Self:
+        """The setting of a preset, by default the first, for a data set or task.
+
+        Raises
+        ------
+        SettingsError
+            Unknown name; lists those known.
+        """
+        known = cls.presets()
+        if not known:
+            raise SettingsError(f"{cls.__name__} knows no published setting, so none for '{dataset}'.")
+        preset = preset or next(iter(known))
+        if preset not in known:
+            raise SettingsError(unknown_name("preset", preset, known))
+        if dataset not in known[preset]:
+            which = f"{cls.__name__} ({preset})" if len(known) > 1 else cls.__name__
+            raise SettingsError(unknown_name(f"published setting of {which}", dataset, known[preset]))
+        return cls(**known[preset][dataset])
 
     # Inside
 

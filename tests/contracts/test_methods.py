@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 import seqdis.methods
-from seqdis.errors import CapabilityError, SeqdisError
+from seqdis.errors import CapabilityError, SeqdisError, SettingsError
 from seqdis.estimator import Disentangler
 from seqdis.factors import Factors, Gaussian, Posterior
-from seqdis.hyperparameters import hyperparameters
+from seqdis.hyperparameters import hyperparameters, validate
 from seqdis.losses import LossTerms
 from seqdis.methods import DBME, DBSE, GLR, RWAE, SKD, SPYL, VAE
 from seqdis.nn.network import Progress
@@ -59,6 +59,18 @@ def case_of(name: str, kind: str) -> Case:
 
 def test_every_method_is_examined() -> None:
     assert set(seqdis.methods.__all__) == {type(method).__name__ for method in METHODS.values()}
+
+
+@pytest.mark.parametrize("method", [getattr(seqdis.methods, name) for name in seqdis.methods.__all__])
+def test_all_known_settings_are_valid_and_the_first_preset_is_the_default(method: type[Disentangler]) -> None:
+    for preset, rows in method.presets().items():
+        for name in rows:
+            validate(method.published(name, preset))
+    first, rows = next(iter(method.presets().items()))
+    name = next(iter(rows))
+    assert method.published(name) == method.published(name, first)
+    with pytest.raises(SettingsError, match=rf"unknown preset 'printed'.*{first}"):
+        method.published(name, "printed")
 
 
 @pytest.mark.parametrize("contract", CONTRACTS, ids=lambda contract: contract.__name__)

@@ -113,7 +113,7 @@ def test_nested_archives_are_opened_one_level_deep(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.zip"]
 
 
-@pytest.mark.parametrize("name", ["../evil.csv", "/tmp/evil.csv", "C:\\evil.csv", f"{FOLDER}/../../evil.csv"])
+@pytest.mark.parametrize("name", ["../evil.csv", "/evil.csv", "C:\\evil.csv", f"{FOLDER}/../../evil.csv"])
 def test_members_that_point_outside_are_refused_at_both_levels(tmp_path, name):
     for content in ({name: b""}, {INNER: zipped({name: b""})}):
         write(tmp_path, {OUTER: zipped(content)})

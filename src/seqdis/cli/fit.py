@@ -18,7 +18,7 @@ from seqdis import entries
 from seqdis.cli.parsing import data_of, method_of, note, positionals, say, usage_error, wants_help, with_overrides
 from seqdis.hyperparameters import to_dict
 
-HELP = """usage: seqdis fit METHOD DATA [--out FOLDER] [--published NAME [--preset paper|reference]] [settings]
+HELP = """usage: seqdis fit METHOD DATA [--out FOLDER] [--published NAME [--preset PRESET]] [settings]
 
 Train METHOD on DATA and write a run folder. DATA is a data set (seqdis list datasets) or your own
 .npy, .npz, .csv or .parquet file (seqdis show file tells what it holds), or your folder of videos
@@ -27,7 +27,7 @@ that was killed, and reuses one that is finished.
 
   --out FOLDER       run folder (default: runs/METHOD-DATA)
   --published NAME   start from published settings (seqdis show METHOD lists them)
-  --preset PRESET    which of them: paper (default) or reference (the released code)
+  --preset PRESET    paper, reference (the released code) or ours; default: the first of `seqdis show METHOD`
   --quiet            no progress
 
 examples:
@@ -48,7 +48,7 @@ class Options:
 
     out: Annotated[str, tyro.conf.arg(metavar="FOLDER", help="run folder")]
     published: Annotated[str | None, tyro.conf.arg(metavar="NAME", help="start from published settings")] = None
-    preset: Annotated[str | None, tyro.conf.arg(metavar="paper|reference", help="which published settings")] = None
+    preset: Annotated[str | None, tyro.conf.arg(metavar="PRESET", help="which published settings")] = None
     quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help="no progress")] = False
 
 

@@ -91,7 +91,7 @@ def method_of(word: str, published: str | None, preset: str | None) -> Any:
         if preset is not None:
             raise SettingsError("--preset chooses between published settings: give --published as well.")
         return cls()
-    return cls.published(published) if preset is None else cls.published(published, preset)
+    return cls.published(published, preset)
 
 
 def _same(settings: Settings) -> Settings:

@@ -37,13 +37,10 @@ def run(arguments: list[str]) -> None:
             say(f"{fact}: {getattr(entry, fact)}")
     say("defaults:")
     say(json.dumps(to_dict(entry()), indent=1))
-    module: Any = inspect.getmodule(entry)
-    for preset in ("paper", "reference"):
-        rows = getattr(module, preset.upper(), None)
-        if rows:
-            say(f"--published NAME --preset {preset}: {', '.join(rows)}")
-    if rows := getattr(module, "OURS", None):
-        say(f"--published NAME, settings of ours: {', '.join(rows)}")
+    presets = entry.presets() if hasattr(entry, "presets") else {}
+    for preset, rows in presets.items():
+        which = ", settings of ours" if preset == "ours" else f" --preset {preset}"
+        say(f"--published NAME{which}: {', '.join(rows)}")
 
 
 def find(name: str) -> type[Any]:

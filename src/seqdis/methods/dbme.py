@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from seqdis.errors import SettingsError, unknown_name
-from seqdis.estimator import Disentangler
+from seqdis.errors import SettingsError
+from seqdis.estimator import Disentangler, Presets
 from seqdis.factors import Gaussian, Posterior
 from seqdis.hyperparameters import hyper, hyperparameters
 from seqdis.losses import LossTerms, kl_gaussian, kl_standard
@@ -121,17 +121,9 @@ class DBME(Disentangler):
         return DBMENetwork(self, spec)
 
     @classmethod
-    def published(cls, dataset: str) -> Self:
-        """Our setting for a data set or task; no paper's. How each was chosen: docs/time-series.md and docs/audio.md.
-
-        Raises
-        ------
-        SettingsError
-            Unknown name; lists those known.
-        """
-        if dataset not in OURS:
-            raise SettingsError(unknown_name("setting of DBME", dataset, OURS))
-        return cls(**OURS[dataset])
+    def presets(cls) -> Presets:
+        """Ours; no paper's. How each was chosen: docs/time-series.md and docs/audio.md."""
+        return {"ours": OURS}
 
 
 class DBMENetwork(SequenceVAE):

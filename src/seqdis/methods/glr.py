@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from seqdis.errors import DataError, SettingsError, unknown_name
-from seqdis.estimator import Disentangler
+from seqdis.errors import DataError, SettingsError
+from seqdis.estimator import Disentangler, Presets
 from seqdis.factors import Factors, Gaussian, Posterior
 from seqdis.hyperparameters import hyper, hyperparameters
 from seqdis.losses import LossTerms, gaussian_nll, kl_standard
@@ -140,17 +140,9 @@ class GLR(Disentangler):
         return GLRNetwork(self, spec)
 
     @classmethod
-    def published(cls, dataset: str) -> Self:
-        """The authors' setting for a data set or task.
-
-        Raises
-        ------
-        SettingsError
-            Unknown name; lists those known.
-        """
-        if dataset not in PUBLISHED:
-            raise SettingsError(unknown_name("published setting of GLR", dataset, PUBLISHED))
-        return cls(**PUBLISHED[dataset])
+    def presets(cls) -> Presets:
+        """The authors' released settings."""
+        return {"reference": PUBLISHED}
 
 
 class GLRNetwork(Network):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
-from seqdis.errors import CapabilityError, SettingsError, unknown_name
-from seqdis.estimator import Disentangler
+from seqdis.errors import CapabilityError, SettingsError
+from seqdis.estimator import Disentangler, Presets
 from seqdis.factors import Factors, Posterior
 from seqdis.hyperparameters import hyper, hyperparameters
 from seqdis.losses import LossTerms
@@ -164,17 +164,9 @@ class RWAE(Disentangler):
             return reader(codes.to(self._device)).softmax(-1).cpu().numpy()
 
     @classmethod
-    def published(cls, dataset: str) -> Self:
-        """Our setting for a data set of the published tables, which do not say the penalty of their rows.
-
-        Raises
-        ------
-        SettingsError
-            Unknown name; lists those known.
-        """
-        if dataset not in PUBLISHED:
-            raise SettingsError(unknown_name("published setting of RWAE", dataset, PUBLISHED))
-        return cls(**PUBLISHED[dataset])
+    def presets(cls) -> Presets:
+        """Ours, for data sets of the published tables, which do not say the penalty of their rows."""
+        return {"ours": PUBLISHED}
 
 
 class RWAENetwork(SequenceVAE):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
 
-from seqdis.errors import CapabilityError, DataError, SettingsError, unknown_name
-from seqdis.estimator import Disentangler
+from seqdis.errors import CapabilityError, DataError, SettingsError
+from seqdis.estimator import Disentangler, Presets
 from seqdis.factors import Factors, Gaussian, Posterior
 from seqdis.hyperparameters import hyper, hyperparameters
 from seqdis.losses import LossTerms
@@ -163,20 +163,9 @@ class SKD(Disentangler):
         return self.decode(Factors(static, dynamic, first.lengths))
 
     @classmethod
-    def published(cls, dataset: str, preset: Literal["paper", "reference"] = "paper") -> Self:
-        """The setting of the paper's released weights, or of the authors' later benchmark ("reference").
-
-        Raises
-        ------
-        SettingsError
-            Unknown name; lists those known.
-        """
-        rows = {"paper": PAPER, "reference": REFERENCE}.get(preset)
-        if rows is None:
-            raise SettingsError(unknown_name("preset", preset, ("paper", "reference")))
-        if dataset not in rows:
-            raise SettingsError(unknown_name(f"published setting of SKD ({preset})", dataset, rows))
-        return cls(**rows[dataset])
+    def presets(cls) -> Presets:
+        """ "paper": the released weights. "reference": the authors' later benchmark."""
+        return {"paper": PAPER, "reference": REFERENCE}
 
     def _modes(self) -> koopman.Modes:
         if self.operator != "fitted":

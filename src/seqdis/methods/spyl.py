@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from seqdis.errors import SettingsError, unknown_name
-from seqdis.estimator import Disentangler
+from seqdis.errors import SettingsError
+from seqdis.estimator import Disentangler, Presets
 from seqdis.factors import Factors, Gaussian, Posterior
 from seqdis.hyperparameters import hyper, hyperparameters
 from seqdis.losses import LossTerms, kl_gaussian, kl_standard, mutual_information, pairwise_kl
@@ -149,20 +149,9 @@ class SPYL(Disentangler):
         return SPYLNetwork(self, spec)
 
     @classmethod
-    def published(cls, dataset: str, preset: Literal["paper", "reference"] = "paper") -> Self:
-        """The setting of the paper (Table 6) or of the released code, for one data set or task.
-
-        Raises
-        ------
-        SettingsError
-            Unknown name; lists those known.
-        """
-        rows = {"paper": PAPER, "reference": REFERENCE}.get(preset)
-        if rows is None:
-            raise SettingsError(unknown_name("preset", preset, ("paper", "reference")))
-        if dataset not in rows:
-            raise SettingsError(unknown_name(f"published setting of SPYL ({preset})", dataset, rows))
-        return cls(**rows[dataset])
+    def presets(cls) -> Presets:
+        """ "paper": Table 6. "reference": the released code."""
+        return {"paper": PAPER, "reference": REFERENCE}
 
 
 class SPYLNetwork(RecurrentVAE):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from seqdis.errors import SettingsError, unknown_name
-from seqdis.estimator import Disentangler
+from seqdis.estimator import Disentangler, Presets
 from seqdis.factors import Factors, Gaussian, Posterior
 from seqdis.hyperparameters import hyper, hyperparameters
 from seqdis.losses import LossTerms, kl_standard
@@ -113,17 +112,9 @@ class VAE(Disentangler):
         return PlainNetwork(self, spec) if self.form == "plain" else WholeNetwork(self, spec)
 
     @classmethod
-    def published(cls, dataset: str) -> Self:
-        """The setting of the baseline that GLR is compared with, for one task.
-
-        Raises
-        ------
-        SettingsError
-            Unknown name; lists those known.
-        """
-        if dataset not in PUBLISHED:
-            raise SettingsError(unknown_name("published setting of VAE", dataset, PUBLISHED))
-        return cls(**PUBLISHED[dataset])
+    def presets(cls) -> Presets:
+        """The baseline that GLR is compared with."""
+        return {"paper": PUBLISHED}
 
 
 class PlainNetwork(Network):

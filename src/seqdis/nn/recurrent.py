@@ -6,10 +6,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import softplus
-from torch.nn.utils.rnn import pack_padded_sequence
 
 from seqdis.factors import Gaussian
+from seqdis.nn.codec import over_time
 from seqdis.nn.heads import GaussianHead
+from seqdis.nn.sequence_vae import Features
 
 LOGVAR_FLOOR = -6.0
 """Least log-variance: what only looks at all posteriors together would let each shrink to a point."""
@@ -35,11 +36,7 @@ class StaticReader(nn.Module):
 
     def forward(self, features: Float[Tensor, "batch elements width"], lengths: Tensor | None = None) -> Gaussian:
         """Static posterior of every sequence; with ``lengths``, padding changes nothing."""
-        if lengths is None:
-            _, (last, _) = self.rnn(features)
-        else:
-            _, (last, _) = self.rnn(pack_padded_sequence(features, lengths.cpu(), True, enforce_sorted=False))
-        return self.gaussian(last.transpose(0, 1).flatten(1))
+        return self.gaussian(over_time(self.rnn, Features(features, lengths=lengths))[1])
 
 
 class DynamicReader(nn.Module):
