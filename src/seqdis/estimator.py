@@ -43,7 +43,8 @@ class Disentangler(TransformerMixin, Settings):
     What a method cannot do it says in class variables, and the calls that need it raise
     `CapabilityError`: ``has_encoder`` (encode and all that starts there), ``probabilistic`` (its
     codes have a prior: sample), ``variable_length`` (lengths other than in training),
-    ``handles_missing`` (masks and NaN), ``kinds`` (of data: image, spectrogram, series).
+    ``handles_missing`` (masks and NaN), ``multi_factor`` (its codes split further: `swap_modes`),
+    ``kinds`` (of data: image, spectrogram, series).
     """
 
     name: ClassVar[str]
@@ -52,6 +53,7 @@ class Disentangler(TransformerMixin, Settings):
     probabilistic: ClassVar[bool] = True
     variable_length: ClassVar[bool] = True
     handles_missing: ClassVar[bool] = True
+    multi_factor: ClassVar[bool] = False
     kinds: ClassVar[tuple[Kind, ...]] = ("image", "spectrogram", "series")
 
     training: Training = hyper(factory=Training)

@@ -13,9 +13,9 @@ from seqdis.inputs import as_sequences
 from seqdis.losses import gaussian_nll
 from seqdis.methods import GLR
 from seqdis.methods.glr import GLRNetwork, SkippingEncoder
+from seqdis.nn.elements import fold_windows
 from seqdis.nn.gaussian_process import covariance, share_out
 from seqdis.nn.network import Progress
-from seqdis.nn.sequence_vae import fold_windows
 from seqdis.sequences import Batch, DataSpec
 from seqdis.testing import check_method
 from seqdis.training import Training

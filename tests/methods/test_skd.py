@@ -266,7 +266,7 @@ def test_what_it_cannot_do_it_says(model: SKD, x: np.ndarray) -> None:
         model.swap_modes(x[:4], x[:4], [6])
     with pytest.raises(SettingsError, match="static_modes = 6: expected fewer than latent_dim, 6"):
         SKD(latent_dim=6, static_modes=6).fit(x)
-    with pytest.raises(DataError, match="at least 2 steps"):
+    with pytest.raises(DataError, match="at least 2 are needed"):
         SKD().fit(x[:, :1])
 
 

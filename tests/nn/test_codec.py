@@ -3,9 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from seqdis.nn.codec import RecurrentHeads, RecurrentVAE, build_codec, over_time, reconstruction_error
-from seqdis.nn.priors import AutoregressivePrior
-from seqdis.nn.sequence_vae import Features, Observation
+from seqdis.nn.codec import build_codec
 from seqdis.sequences import Batch, DataSpec
 
 SPECS = {
@@ -66,33 +64,3 @@ def test_a_hidden_step_of_a_window_counts_as_zeros() -> None:
     x[:, 5] = 9.0
     assert torch.equal(net.elements(one).values, net.elements(Batch(x=x, mask=mask)).values)
     assert not torch.allclose(net.elements(one).values, net.elements(batch("series")).values)
-
-
-def test_heads_read_both_ends_of_the_real_elements() -> None:
-    torch.manual_seed(0)
-    heads = RecurrentHeads(4, 5, 3, 2)
-    values = torch.randn(2, 6, 4)
-    cut = heads(Features(values[:, :3]))
-    padded = heads(Features(values, lengths=torch.tensor([3, 6])))
-    assert torch.allclose(padded.static.mean[0], cut.static.mean[0], atol=1e-6)
-    assert torch.allclose(padded.dynamic.mean[0, :3], cut.dynamic.mean[0], atol=1e-6)
-    states, ends = over_time(heads.both_ways, Features(values))
-    assert torch.equal(ends, torch.cat([states[:, -1, :5], states[:, 0, 5:]], dim=-1))
-
-
-def test_the_network_has_priors_of_both_codes() -> None:
-    torch.manual_seed(0)
-    net = RecurrentVAE(SPECS["series"], codec("series"), RecurrentHeads(6, 5, 3, 2), AutoregressivePrior(2, 5))
-    drawn = net.prior(2000, 3, torch.Generator().manual_seed(0))
-    assert drawn.static.shape == (2000, 3)
-    assert drawn.static.std().item() == pytest.approx(1, abs=0.05)
-    assert drawn.dynamic.shape == (2000, 3, 2)
-    assert net.decode(drawn[:4]).shape == (4, 12, 3)
-
-
-def test_errors_are_summed_over_what_is_there() -> None:
-    one = Batch(x=torch.zeros(2, 3, 2), lengths=torch.tensor([3, 1]))
-    assert reconstruction_error(Observation(torch.full((2, 3, 2), 2.0)), one).tolist() == [24.0, 8.0]
-    scaled = reconstruction_error(Observation(torch.zeros(2, 3, 2), torch.ones(2, 3, 2)), one)
-    # Of a normal density at its mean: log sqrt(2 pi) per value.
-    assert scaled.tolist() == pytest.approx([6 * 0.9189385, 2 * 0.9189385])

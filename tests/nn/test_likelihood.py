@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from seqdis.nn.likelihood import frame_error, frame_errors, series_errors
-from seqdis.nn.sequence_vae import Observation
+from seqdis.nn.elements import Observation
+from seqdis.nn.likelihood import frame_error, frame_errors, reconstruction_error, series_errors
 from seqdis.sequences import Batch
 
 C = 0.5 * math.log(2 * math.pi)
@@ -116,3 +116,11 @@ def test_spectrogram_frames_are_summed_over_bins() -> None:
     assert (rest.tolist(), anchor.tolist()) == ([9.0], [5.0])
     assert frame_error(Observation(torch.zeros(1, 2, 2)), Batch(x=x)).tolist() == [14.0]
     assert frame_error(Observation(torch.zeros(1, 2, 2)), Batch(x=x, lengths=torch.tensor([1]))).tolist() == [5.0]
+
+
+def test_errors_are_summed_over_what_is_there() -> None:
+    one = Batch(x=torch.zeros(2, 3, 2), lengths=torch.tensor([3, 1]))
+    assert reconstruction_error(Observation(torch.full((2, 3, 2), 2.0)), one).tolist() == [24.0, 8.0]
+    scaled = reconstruction_error(Observation(torch.zeros(2, 3, 2), torch.ones(2, 3, 2)), one)
+    # Of a normal density at its mean: log sqrt(2 pi) per value.
+    assert scaled.tolist() == pytest.approx([6 * 0.9189385, 2 * 0.9189385])

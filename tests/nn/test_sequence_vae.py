@@ -5,15 +5,11 @@ import torch
 
 from seqdis.errors import DataError
 from seqdis.factors import Factors
+from seqdis.nn.bodies import build_body
+from seqdis.nn.codec import build_codec
+from seqdis.nn.elements import Features, elements_of, frames_present, join
 from seqdis.nn.network import Network, Progress
-from seqdis.nn.sequence_vae import (
-    Features,
-    SequenceVAE,
-    build_body,
-    elements_of,
-    frames_present,
-    join,
-)
+from seqdis.nn.sequence_vae import SequenceVAE
 from seqdis.sequences import Batch, DataSpec
 
 SPECS = {
@@ -45,9 +41,17 @@ def test_elements_are_frames_or_windows(kind: str, stride: int, elements: int) -
     assert net.body.static(features.at(torch.tensor([0, elements - 1]))).mean.shape == (2, 3)
 
 
+def test_static_codes_come_from_a_standard_normal() -> None:
+    drawn = network("series").prior(2000, 1, torch.Generator().manual_seed(0))
+    assert drawn.static.std().item() == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("ends", ["body", "codec"])
 @pytest.mark.parametrize("kind", SPECS)
-def test_decoding_zeroes_padding(kind: str) -> None:
+def test_decoding_zeroes_padding(kind: str, ends: str) -> None:
     net = network(kind)
+    if ends == "codec":
+        net = SequenceVAE(SPECS[kind], build_codec(SPECS[kind], code_dim=5, feature_dim=6, filters=2), 3, 2, 6).eval()
     codes = net.prior(2, 3, torch.Generator().manual_seed(0))
     assert codes.static.shape == (2, 3)
     assert codes.dynamic.shape == (2, 3, 2)

@@ -13,7 +13,7 @@ examples:
   seqdis list methods
 """
 SHELVES: tuple[entries.Shelf, ...] = ("methods", "datasets", "protocols")
-ABILITIES = ("has_encoder", "probabilistic", "variable_length", "handles_missing")
+ABILITIES = ("has_encoder", "probabilistic", "variable_length", "handles_missing", "multi_factor")
 
 
 def run(arguments: list[str]) -> None:

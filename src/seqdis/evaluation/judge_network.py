@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
+from seqdis.nn.elements import frames_present
 from seqdis.nn.frames import FrameEncoder
-from seqdis.nn.sequence_vae import frames_present
 from seqdis.sequences import Batch
 
 

@@ -13,11 +13,13 @@ from seqdis.estimator import Disentangler, Presets
 from seqdis.factors import Gaussian, Posterior
 from seqdis.hyperparameters import hyper, hyperparameters
 from seqdis.losses import LossTerms, kl_gaussian, kl_standard
+from seqdis.nn.bodies import FrameBody, SeriesBody, build_body
+from seqdis.nn.elements import elements_of
 from seqdis.nn.heads import start_certain
-from seqdis.nn.likelihood import frame_error, series_error
+from seqdis.nn.likelihood import reconstruction_error
 from seqdis.nn.network import Progress
 from seqdis.nn.pooling import ManyElements, statistics_of, window_profile, window_statistics
-from seqdis.nn.sequence_vae import SequenceVAE, build_body, elements_of, join
+from seqdis.nn.sequence_vae import SequenceVAE
 from seqdis.sequences import Batch, DataSpec
 from seqdis.training.settings import Training
 
@@ -126,7 +128,7 @@ class DBME(Disentangler):
         return {"ours": OURS}
 
 
-class DBMENetwork(SequenceVAE):
+class DBMENetwork(SequenceVAE[FrameBody | SeriesBody]):
     """A closed-form static posterior beside a learned dynamic one."""
 
     closed_form = True
@@ -175,12 +177,10 @@ class DBMENetwork(SequenceVAE):
         settings, generator = self.settings, progress.generator
         posterior = self.encode(batch)
         codes = posterior.sample(generator)
-        observation = self.body.observe(join(codes.static, codes.dynamic))
         kl_dynamic = kl_gaussian(posterior.dynamic, self.dynamic_prior(codes.dynamic))
         if codes.lengths is not None:
             kl_dynamic = kl_dynamic * codes.valid()
-        error = series_error if self.spec.kind == "series" else frame_error
-        terms = LossTerms().add("reconstruction", error(observation, batch).mean())
+        terms = LossTerms().add("reconstruction", reconstruction_error(self.observe(codes), batch).mean())
         terms.add("kl_static", kl_standard(posterior.static).mean(), settings.static_weight)
         return terms.add("kl_dynamic", kl_dynamic.sum(1).mean(), settings.dynamic_weight)
 

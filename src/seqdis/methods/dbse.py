@@ -15,10 +15,12 @@ from seqdis.estimator import Disentangler, Presets
 from seqdis.factors import Gaussian, Posterior
 from seqdis.hyperparameters import hyper, hyperparameters
 from seqdis.losses import LossTerms, kl_cycle, kl_gaussian, kl_standard
+from seqdis.nn.bodies import FrameBody, SeriesBody, build_body
+from seqdis.nn.elements import Features, join
 from seqdis.nn.heads import initialise_like_dcgan, start_certain
 from seqdis.nn.likelihood import frame_errors, series_errors
 from seqdis.nn.network import Progress
-from seqdis.nn.sequence_vae import Features, SequenceVAE, SeriesBody, build_body, join
+from seqdis.nn.sequence_vae import SequenceVAE
 from seqdis.sequences import Batch, DataSpec
 from seqdis.training.settings import Training
 
@@ -168,7 +170,7 @@ class DBSE(Disentangler):
         return {"paper": PAPER, "reference": REFERENCE}
 
 
-class DBSENetwork(SequenceVAE):
+class DBSENetwork(SequenceVAE[FrameBody | SeriesBody]):
     """Anchor, subtraction and the four-term loss on a shared body."""
 
     def __init__(self, settings: DBSE, spec: DataSpec) -> None:

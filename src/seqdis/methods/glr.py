@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from seqdis.errors import DataError, SettingsError
+from seqdis.errors import SettingsError
 from seqdis.estimator import Disentangler, Presets
 from seqdis.factors import Factors, Gaussian, Posterior
 from seqdis.hyperparameters import hyper, hyperparameters
 from seqdis.losses import LossTerms, gaussian_nll, kl_standard
+from seqdis.nn.elements import Features, Observation, fold_windows, join, observed_means, require_two_elements
 from seqdis.nn.gaussian_process import BandedGaussian, GaussianProcessPrior, Kernel
 from seqdis.nn.network import Network, Progress
-from seqdis.nn.sequence_vae import Features, Observation, fold_windows, join, observed_means
 from seqdis.nn.series import WindowDecoder, informative_steps, through
 from seqdis.sequences import Batch, DataSpec
 from seqdis.training.settings import Training
@@ -132,11 +132,7 @@ class GLR(Disentangler):
         for name in ("static_layers", "dynamic_layers", "decoder_layers"):
             if min(getattr(self, name), default=0) < 1:
                 raise SettingsError(f"GLR.{name} = {getattr(self, name)}: expected one or more widths of at least 1.")
-        if spec.length <= self.window:
-            raise DataError(
-                f"sequences of {spec.length} step(s) make 1 window of {self.window} steps; at least 2 are needed to "
-                "tell what stays from what changes. Give longer sequences or a smaller `window`."
-            )
+        require_two_elements(spec, self.window)
         return GLRNetwork(self, spec)
 
     @classmethod

@@ -15,11 +15,13 @@ from seqdis.hyperparameters import hyper, hyperparameters
 from seqdis.losses import LossTerms
 from seqdis.nn.aggregate import CriticPenalty, KernelPenalty, beside_the_last
 from seqdis.nn.categorical import CategoricalReader, gumbel_softmax, likeliest, uniformity_and_entropy
+from seqdis.nn.codec import Codec, build_codec
+from seqdis.nn.elements import Observation, join, observed_means
 from seqdis.nn.heads import start_certain
-from seqdis.nn.likelihood import frame_error, series_error
+from seqdis.nn.likelihood import reconstruction_error
 from seqdis.nn.network import Progress
 from seqdis.nn.recurrent import DynamicReader, StaticReader, start_loud
-from seqdis.nn.sequence_vae import SequenceVAE, build_body, join, observed_means
+from seqdis.nn.sequence_vae import SequenceVAE
 from seqdis.sequences import Array, Batch, DataSpec
 from seqdis.training.settings import Training
 
@@ -63,7 +65,8 @@ class RWAE(Disentangler):
     critic_dim
         "gan" only: width of the four hidden layers of each critic.
     critic_rate
-        "gan" only: learning rate of the critics over that of the model.
+        "gan" only: learning rate of the critics over that of the model. Faster critics, or weights above 1,
+        more often leave a static code that says nothing (on toys, in up to half of the fits).
     feature_dim
         Width of an element's features.
     filters
@@ -129,7 +132,7 @@ class RWAE(Disentangler):
     decoder_rnn: bool = True
     hidden_dim: int = hyper(default=64, low=32, high=256, log=True, at_least=1)
     critic_dim: int = hyper(default=128, low=64, high=512, log=True, at_least=1)
-    critic_rate: float = hyper(default=2.0, low=1.0, high=4.0, above=0)
+    critic_rate: float = hyper(default=1.0, low=1.0, high=4.0, above=0)
     feature_dim: int = hyper(default=64, low=16, high=256, log=True, at_least=1)
     filters: int = hyper(default=32, low=16, high=64, log=True, at_least=1)
     window: int = hyper(default=4, low=2, high=24, at_least=1)
@@ -169,29 +172,22 @@ class RWAE(Disentangler):
         return {"ours": PUBLISHED}
 
 
-class RWAENetwork(SequenceVAE):
+class RWAENetwork(SequenceVAE[Codec]):
     """Two recurrent posteriors, a recurrent generator and the two penalties on a shared body."""
 
     def __init__(self, settings: RWAE, spec: DataSpec) -> None:
         static_dim, dynamic_dim, hidden = settings.static_dim, settings.dynamic_dim, settings.hidden_dim
-        body = build_body(
+        width, joint = settings.feature_dim, static_dim + dynamic_dim
+        codec = build_codec(
             spec,
-            static_dim=static_dim,
-            dynamic_dim=dynamic_dim,
-            hidden_dim=hidden,
-            feature_dim=settings.feature_dim,
+            code_dim=joint,
+            feature_dim=width,
             filters=settings.filters,
             window=settings.window,
-            causal=True,
             scale_floor=settings.scale_floor,
-            spectrogram_encoder="element",
         )
-        super().__init__(spec, body, static_dim, dynamic_dim, hidden)
-        del body.static_head, body.dynamic_head  # both posteriors read all elements here
+        super().__init__(spec, codec, static_dim, dynamic_dim, hidden)
         self.settings = settings
-        width, joint = settings.feature_dim, static_dim + dynamic_dim
-        if spec.kind == "series":
-            self.window_rnn = nn.LSTM(width, width, batch_first=True)
         self.static = StaticReader(width, hidden, static_dim)
         self.dynamic = DynamicReader(width, hidden, dynamic_dim, settings.feedback)
         seen = joint + settings.actions
@@ -220,25 +216,24 @@ class RWAENetwork(SequenceVAE):
 
     def encode(self, batch: Batch) -> Posterior:
         """Posterior of both codes, with the means fed back: nothing in it is drawn."""
-        features, lengths = self._read(batch)
-        return Posterior(self.static(features, lengths), self.dynamic(features)[0], lengths)
+        elements = self.body.elements(batch)
+        return Posterior(self.static(elements), self.dynamic(elements)[0], elements.lengths)
 
     def decode(self, factors: Factors) -> Tensor:
         """(batch, elements * stride, *features): the mean observation under the likeliest action."""
-        states = self._states(factors, None if self.action is None else likeliest(self.action(factors)))
-        observation = self.body.observe(states, None if factors.lengths is None else factors.valid())
-        return observed_means(observation, factors, self.stride)
+        action = None if self.action is None else likeliest(self.action(factors))
+        return observed_means(self._observe(factors, action), factors, self.stride)
 
     def forward(self, batch: Batch, progress: Progress) -> LossTerms:
         """Reconstruction, the two penalties, the terms of the action code, and those of the critics."""
         settings, draw = self.settings, progress.generator
-        features, lengths = self._read(batch)
-        codes = Factors(self.static(features, lengths).sample(draw), self.dynamic(features, True, draw)[1], lengths)
+        elements = self.body.elements(batch)
+        static, dynamic = self.static(elements).sample(draw), self.dynamic(elements, True, draw)[1]
+        codes = Factors(static, dynamic, elements.lengths)
         logits = None if self.action is None else self.action(codes)
         action = None if logits is None else self._drawn_action(logits, progress)
-        observation = self.body.observe(self._states(codes, action), None if lengths is None else codes.valid())
-        error = (series_error if self.spec.kind == "series" else frame_error)(observation, batch)
-        terms = LossTerms().add("reconstruction", error.mean())
+        observation = self._observe(codes, action)
+        terms = LossTerms().add("reconstruction", reconstruction_error(observation, batch).mean())
         noise = torch.randn(codes.static.shape, generator=draw, device=codes.static.device)
         prior = replace(codes, static=noise, dynamic=self.dynamic_prior(codes.dynamic).sample(draw))
         self.penalty(terms, *(beside_the_last(codes, prior) if settings.history == "conditional" else (codes, prior)))
@@ -248,23 +243,14 @@ class RWAENetwork(SequenceVAE):
             terms.add("action_entropy", entropy, settings.confidence_weight)
         return terms
 
-    def _read(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
-        """(batch, elements, width) features, zero where nothing was observed, and the elements of each sequence."""
-        features = self.body.features(batch)
-        values = features.read()
-        if self.spec.kind == "series":
-            _, (last, _) = self.window_rnn(values.flatten(0, 1))
-            values = last[0].unflatten(0, values.shape[:2])
-        return values, features.lengths
-
-    def _states(self, codes: Factors, action: Tensor | None) -> Tensor:
-        """(batch, elements, static + dynamic): what the decoder reads."""
+    def _observe(self, codes: Factors, action: Tensor | None) -> Observation:
+        """Predicted observations of codes and, where there are actions, of one of those."""
         joint = join(codes.static, codes.dynamic)
         if action is not None:
             joint = torch.cat([joint, action.unsqueeze(1).expand(-1, joint.shape[1], -1)], dim=-1)
         if self.generator_rnn is not None:
             joint, _ = self.generator_rnn(joint)
-        return self.to_decoder(joint)
+        return self.body.observe(self.to_decoder(joint), None if codes.lengths is None else codes.valid())
 
     def _drawn_action(self, logits: Tensor, progress: Progress) -> Tensor:
         """A Gumbel-softmax draw, colder and colder; in evaluation the likeliest action, as in decoding."""

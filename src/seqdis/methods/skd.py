@@ -15,6 +15,7 @@ from seqdis.factors import Factors, Gaussian, Posterior
 from seqdis.hyperparameters import hyper, hyperparameters
 from seqdis.losses import LossTerms
 from seqdis.nn import koopman
+from seqdis.nn.elements import require_two_elements
 from seqdis.nn.network import Network, Progress
 from seqdis.sequences import Array, Batch, DataSpec
 from seqdis.training.settings import Training
@@ -86,6 +87,7 @@ class SKD(Disentangler):
     name = "skd"
     papers = ("Berman2023SKD",)
     probabilistic = False
+    multi_factor = True
 
     latent_dim: int = hyper(default=40, low=16, high=64, log=True, at_least=2)
     static_modes: int = hyper(default=7, low=1, high=10, at_least=1)
@@ -122,8 +124,7 @@ class SKD(Disentangler):
             raise SettingsError(
                 f"SKD.static_modes = {self.static_modes}: expected fewer than latent_dim, {self.latent_dim}."
             )
-        if spec.length < 2:
-            raise DataError("SKD needs sequences of at least 2 steps: a single one has no dynamics to fit.")
+        require_two_elements(spec)
         return SKDNetwork(self, spec)
 
     def spectrum(self) -> tuple[Array, Array]:

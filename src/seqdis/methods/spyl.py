@@ -15,11 +15,13 @@ from seqdis.factors import Factors, Gaussian, Posterior
 from seqdis.hyperparameters import hyper, hyperparameters
 from seqdis.losses import LossTerms, kl_gaussian, kl_standard, mutual_information, pairwise_kl
 from seqdis.nn import contrast
-from seqdis.nn.codec import RecurrentHeads, RecurrentVAE, build_codec, reconstruction_error
+from seqdis.nn.codec import Codec, build_codec
 from seqdis.nn.contrast import Negatives, Part
 from seqdis.nn.heads import initialise_like_dcgan, start_certain
+from seqdis.nn.likelihood import reconstruction_error
 from seqdis.nn.network import Progress
-from seqdis.nn.priors import AutoregressivePrior
+from seqdis.nn.recurrent import RecurrentHeads, start_loud
+from seqdis.nn.sequence_vae import SequenceVAE
 from seqdis.sequences import Batch, DataSpec
 from seqdis.training.settings import Training
 
@@ -154,7 +156,7 @@ class SPYL(Disentangler):
         return {"paper": PAPER, "reference": REFERENCE}
 
 
-class SPYLNetwork(RecurrentVAE):
+class SPYLNetwork(SequenceVAE[Codec]):
     """The sequence VAE of C-DSVAE, and views of its own making."""
 
     def __init__(self, settings: SPYL, spec: DataSpec) -> None:
@@ -167,13 +169,19 @@ class SPYLNetwork(RecurrentVAE):
             window=settings.window,
             scale_floor=settings.scale_floor,
         )
-        heads = RecurrentHeads(settings.feature_dim, hidden, static, dynamic)
-        super().__init__(spec, codec, heads, AutoregressivePrior(dynamic, hidden))
+        super().__init__(spec, codec, static, dynamic, hidden)
+        self.settings = settings
+        self.heads = RecurrentHeads(settings.feature_dim, hidden, static, dynamic)
         if settings.released_start:
             initialise_like_dcgan(self)
         else:
-            start_certain(heads)
-        self.settings = settings
+            start_loud(self)
+            start_certain(self.heads)
+
+    def encode(self, batch: Batch) -> Posterior:
+        """Posteriors of both codes."""
+        posterior: Posterior = self.heads(self.body.elements(batch))
+        return posterior
 
     def forward(self, batch: Batch, progress: Progress) -> LossTerms:
         """Eq. 9, or the released loss."""

@@ -11,10 +11,12 @@ from seqdis.estimator import Disentangler, Presets
 from seqdis.factors import Factors, Gaussian, Posterior
 from seqdis.hyperparameters import hyper, hyperparameters
 from seqdis.losses import LossTerms, kl_standard
-from seqdis.nn.codec import Codec, build_codec, over_time, reconstruction_error
+from seqdis.nn.codec import Codec, build_codec
+from seqdis.nn.elements import Observation, observed_means
 from seqdis.nn.heads import GaussianHead, start_certain
+from seqdis.nn.likelihood import reconstruction_error
 from seqdis.nn.network import Network, Progress
-from seqdis.nn.sequence_vae import Observation, observed_means
+from seqdis.nn.recurrent import over_time, start_loud
 from seqdis.sequences import Batch, DataSpec
 from seqdis.training.settings import Training
 
@@ -127,6 +129,7 @@ class PlainNetwork(Network):
         self.codec = _codec(settings, spec, settings.code_dim)
         self.head = GaussianHead(settings.feature_dim, settings.code_dim)
         self.stride = self.codec.stride
+        start_loud(self)
         start_certain(self)
 
     def forward(self, batch: Batch, progress: Progress) -> LossTerms:
@@ -174,6 +177,7 @@ class WholeNetwork(Network):
         self.head = GaussianHead(2 * hidden, settings.code_dim)
         self.unroll = nn.LSTM(settings.code_dim, hidden, batch_first=True)
         self.stride = self.codec.stride
+        start_loud(self)
         start_certain(self)
 
     def forward(self, batch: Batch, progress: Progress) -> LossTerms:

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from seqdis.errors import SeqdisError, SettingsError
+from seqdis.nn.elements import frames_present
 from seqdis.nn.frames import FrameDecoder, FrameEncoder
-from seqdis.nn.sequence_vae import frames_present
 from seqdis.sequences import Batch, DataSpec
 
 Target = Literal["ball", "norm", "real"]

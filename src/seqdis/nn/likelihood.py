@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from seqdis.losses import gaussian_nll
-from seqdis.nn.sequence_vae import Observation, frames_present
+from seqdis.nn.elements import Observation, frames_present
 from seqdis.sequences import Batch
 
 
@@ -69,3 +70,12 @@ def _by_frame(observation: Observation, batch: Batch) -> Tensor:
     error = (observation.mean - batch.x).square().flatten(2).sum(-1)
     present = frames_present(batch)
     return error if present is None else error * present
+
+
+def reconstruction_error(observation: Observation, batch: Batch) -> Float[Tensor, " batch"]:
+    """Squared error of frames, negative log-likelihood of series, summed over time and features.
+
+    Frames that are missing or padding count for nothing; a missing value of a series counts at the
+    mean of those observed.
+    """
+    return frame_error(observation, batch) if observation.scale is None else series_error(observation, batch)

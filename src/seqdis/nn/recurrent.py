@@ -6,11 +6,47 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import softplus
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from seqdis.factors import Gaussian
-from seqdis.nn.codec import over_time
+from seqdis.factors import Gaussian, Posterior
+from seqdis.nn.elements import Features
 from seqdis.nn.heads import GaussianHead
-from seqdis.nn.sequence_vae import Features
+
+
+def over_time(
+    rnn: nn.LSTM, elements: Features
+) -> tuple[Float[Tensor, "batch elements states"], Float[Tensor, "batch states"]]:
+    """States of a bidirectional LSTM at every element, and those at its two ends: after the last and the first."""
+    if elements.lengths is None:
+        states, (last, _) = rnn(elements.values)
+    else:
+        # Packing keeps the backward direction from starting in the padding.
+        packed, (last, _) = rnn(
+            pack_padded_sequence(elements.values, elements.lengths.cpu(), batch_first=True, enforce_sorted=False)
+        )
+        states, _ = pad_packed_sequence(packed, batch_first=True, total_length=elements.values.shape[1])
+    return states, torch.cat([last[0], last[1]], dim=-1)
+
+
+class RecurrentHeads(nn.Module):
+    """Both posteriors from one bidirectional LSTM over the elements, the heads of S3VAE, C-DSVAE and SPYL.
+
+    Static: the states at the two ends. Dynamic: a forward tanh RNN over all states, hence it sees
+    later elements too.
+    """
+
+    def __init__(self, width: int, hidden: int, static_dim: int, dynamic_dim: int) -> None:
+        super().__init__()
+        self.both_ways = nn.LSTM(width, hidden, batch_first=True, bidirectional=True)
+        self.static = GaussianHead(2 * hidden, static_dim)
+        self.forwards = nn.RNN(2 * hidden, hidden, batch_first=True)
+        self.dynamic = GaussianHead(hidden, dynamic_dim)
+
+    def forward(self, elements: Features) -> Posterior:
+        """Posteriors of every sequence; padding changes nothing before it."""
+        states, ends = over_time(self.both_ways, elements)
+        return Posterior(self.static(ends), self.dynamic(self.forwards(states)[0]), elements.lengths)
+
 
 LOGVAR_FLOOR = -6.0
 """Least log-variance: what only looks at all posteriors together would let each shrink to a point."""
@@ -34,9 +70,9 @@ class StaticReader(nn.Module):
         self.rnn = nn.LSTM(width, hidden, batch_first=True, bidirectional=True)
         self.gaussian = FlooredHead(2 * hidden, dim)
 
-    def forward(self, features: Float[Tensor, "batch elements width"], lengths: Tensor | None = None) -> Gaussian:
-        """Static posterior of every sequence; with ``lengths``, padding changes nothing."""
-        return self.gaussian(over_time(self.rnn, Features(features, lengths=lengths))[1])
+    def forward(self, elements: Features) -> Gaussian:
+        """Static posterior of every sequence; padding changes nothing."""
+        return self.gaussian(over_time(self.rnn, elements)[1])
 
 
 class DynamicReader(nn.Module):
@@ -53,13 +89,10 @@ class DynamicReader(nn.Module):
         self.gaussian = FlooredHead(hidden, dim)
 
     def forward(
-        self,
-        features: Float[Tensor, "batch elements width"],
-        draw: bool = False,
-        generator: torch.Generator | None = None,
+        self, elements: Features, draw: bool = False, generator: torch.Generator | None = None
     ) -> tuple[Gaussian, Float[Tensor, "batch elements dim"]]:
         """Dynamic posterior of every element, and its codes: samples if ``draw``, else the means."""
-        states, _ = self.rnn(features)
+        states, _ = self.rnn(elements.values)
         if not self.feedback:
             every = self.gaussian(self.second(states)[0])
             return every, every.sample(generator) if draw else every.mean

@@ -31,6 +31,7 @@ CONTRACTS: tuple[Contract, ...] = (
     fits.input_is_never_modified,
     fits.last_batch_of_one_is_fitted,
     codes.transform_is_encode_in_columns,
+    codes.swapping_every_mode_gives_the_other,
     fits.samples_have_their_shapes,
     fits.capability_flags_are_kept,
 )

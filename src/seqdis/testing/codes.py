@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from sklearn.base import clone
 
+from seqdis.errors import CapabilityError
 from seqdis.factors import Factors
-from seqdis.testing.case import FILLER, ROWS, STEPS, Case, close, encoding_batches_of, needs, same, same_weights
+from seqdis.testing.case import FILLER, ROWS, STEPS, Case, close, encoding_batches_of, needs, raises, same, same_weights
 
 
 @needs("has_encoder")
@@ -114,3 +115,17 @@ def transform_is_encode_in_columns(case: Case) -> None:
     frame = model.set_output(transform="pandas").transform(data)
     assert list(frame.columns) == list(names), "set_output(transform='pandas') has other column names"
     assert close(frame.to_numpy(), table), "set_output(transform='pandas') changed values"
+
+
+@needs("has_encoder", "multi_factor")
+def swapping_every_mode_gives_the_other(case: Case) -> None:
+    """swap_modes with all modes of `spectrum` rebuilds the second set, row by row; of a set with itself, that set."""
+    model, first = case.model, case.data()
+    if raises(CapabilityError, model.spectrum):  # settings may take it away
+        return
+    second = case.data(case.x[::-1].copy())
+    values, static = model.spectrum()
+    assert values.shape == static.shape, f"spectrum() gave {values.shape} eigenvalues, {static.shape} flags"
+    modes = range(len(values))
+    assert close(model.swap_modes(first, second, modes), model.reconstruct(second), 1e-3), "all modes were not all"
+    assert close(model.swap_modes(first, first, modes), model.reconstruct(first), 1e-3), "a swap with itself changed"
