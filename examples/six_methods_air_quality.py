@@ -15,7 +15,7 @@ study = Study(
     name="six-methods-air-quality",
     title="Six methods on Beijing air quality",
     methods=six_methods(
-        Training(max_epochs=60, batch_size=16, lr=2e-3, schedule="cosine"), static=8, dynamic=8, window=24
+        Training(max_epochs=40, batch_size=16, lr=2e-3, schedule="cosine"), static=8, dynamic=8, window=24
     ),
     data={"published split": BeijingAirQuality()},
     protocols=(CalendarMonth(), SeriesLeakage(), Imputation()),
