@@ -162,6 +162,21 @@ def test_signature_follows_identity_fields_only() -> None:
     assert len(others | {base}) == len(changes) + 1
 
 
+def test_what_was_added_later_counts_only_when_it_is_used() -> None:
+    class Before(Settings):
+        size: int = 3
+
+    class After(Settings):
+        size: int = 3
+        extra: int | None = hyper(default=None, identity="changed")
+
+    before, after = (
+        hyperparameters(type("Model", (cls,), {"__annotations__": cls.__annotations__})) for cls in (Before, After)
+    )
+    assert signature(after()) == signature(before())
+    assert signature(after(extra=2)) != signature(after())
+
+
 def test_signature_is_the_same_however_a_number_is_written() -> None:
     assert signature(Outer(weight=2)) == signature(Outer(weight=2.0)) == signature(Outer(weight=np.float64(2)))
     assert signature(from_dict(Outer, to_dict(Outer(weight=2)))) == signature(Outer(weight=2))

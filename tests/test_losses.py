@@ -16,6 +16,7 @@ from seqdis.losses import (
     kl_standard,
     mutual_information,
     pairwise_kl,
+    passing,
 )
 
 
@@ -81,6 +82,13 @@ def test_gaussian_nll_agrees_with_torch_distributions() -> None:
 )
 def test_kl_cycle(epoch: int, length: int, weight: float) -> None:
     assert kl_cycle(epoch, length) == pytest.approx(weight)
+
+
+@pytest.mark.parametrize(
+    ("done", "weight"), [(0.0, 2.0), (0.25, 2.0), (0.5, 0.2), (0.375, 0.4**0.5), (0.8, 0.2), (1.0, 0.2)]
+)
+def test_a_weight_passes_geometrically_between_two_shares(done: float, weight: float) -> None:
+    assert passing(2.0, 0.2, done, 0.25, 0.5) == pytest.approx(weight)
 
 
 def test_kl_cycle_never_falls_within_a_cycle() -> None:

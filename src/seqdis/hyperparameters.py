@@ -12,7 +12,7 @@ import json
 import math
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any, Self, TypeVar, dataclass_transform
+from typing import Any, Literal, Self, TypeVar, dataclass_transform
 
 import msgspec
 import numpy as np
@@ -34,7 +34,7 @@ def hyper(
     at_least: float | None = None,
     above: float | None = None,
     at_most: float | None = None,
-    identity: bool = True,
+    identity: bool | Literal["changed"] = True,
 ) -> Any:
     """Declare one hyperparameter.
 
@@ -47,7 +47,9 @@ def hyper(
     at_least, above, at_most
         What :func:`validate` accepts.
     identity
-        False for what cannot change a result (devices, logging): stays out of the signature.
+        False for what cannot change a result (devices, logging): stays out of the signature. "changed" for
+        what was added later and does nothing at its default: counts only with another value, so that runs of
+        before are still found.
     """
     metadata = {
         "low": low,
@@ -160,8 +162,8 @@ def fields_of(cls: type[Any]) -> tuple[dataclasses.Field[Any], ...]:
 def _identity(settings: Settings) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     for field in dataclasses.fields(_as_data(settings)):
-        if field.metadata.get("identity", True):
-            value = getattr(settings, field.name)
+        counts, value = field.metadata.get("identity", True), getattr(settings, field.name)
+        if counts is True or (counts == "changed" and value != field.default):
             kept[field.name] = _identity(value) if isinstance(value, Settings) else msgspec.to_builtins(value)
     return kept
 

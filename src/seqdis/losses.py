@@ -167,6 +167,16 @@ def kl_cycle(epoch: int, length: int) -> float:
     return 0.5 * (1.0 - math.cos(math.pi * position))
 
 
+def passing(early: float, late: float, done: float, begin: float, end: float) -> float:
+    """A weight that passes from one positive value to another, geometrically, between two shares of the training.
+
+    ``done`` is the share of the training that is over: before ``begin`` the weight is ``early``, from ``end``
+    on ``late``.
+    """
+    share = min(1.0, max(0.0, (done - begin) / (end - begin)))
+    return math.exp((1.0 - share) * math.log(early) + share * math.log(late))
+
+
 def _logvar(gaussian: Gaussian) -> Tensor:
     if gaussian.logvar is None:
         raise ValueError("the KL divergence of a point is infinite; this term needs a Gaussian with a variance")

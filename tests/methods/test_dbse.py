@@ -240,6 +240,16 @@ def test_both_kl_weights_cycle() -> None:
         assert weights["reconstruction"] == 1.0
 
 
+def test_weights_pass_into_the_late_ones() -> None:
+    net = network("image", static_weight=2.0, dynamic_weight=0.1, late_weights=(0.02, 1.0))
+    for epoch, static, dynamic in ((0, 2.0, 0.1), (25, 2.0, 0.1), (60, 0.02, 1.0), (99, 0.02, 1.0)):
+        terms = net(batch("image"), Progress(epoch=epoch, epochs=100, generator=torch.Generator().manual_seed(0)))
+        assert terms.weights["kl_static"] == pytest.approx(static)
+        assert terms.weights["kl_dynamic"] == pytest.approx(dynamic)
+    with pytest.raises(SettingsError, match=r"late_weights = \(0.1, 0.0\): expected two weights above 0"):
+        network("image", late_weights=(0.1, 0.0))
+
+
 def test_the_paper_splits_frames_and_the_released_code_counts_the_anchor_twice(no_noise: None) -> None:
     split = loss_of(network("image", anchor=2), batch("image")).values
     twice = loss_of(network("image", anchor=2, anchor_twice=True), batch("image")).values

@@ -14,7 +14,7 @@ from seqdis.errors import SettingsError
 from seqdis.estimator import Disentangler, Presets
 from seqdis.factors import Gaussian, Posterior
 from seqdis.hyperparameters import hyper, hyperparameters
-from seqdis.losses import LossTerms, kl_cycle, kl_gaussian, kl_standard
+from seqdis.losses import LossTerms, kl_cycle, kl_gaussian, kl_standard, passing
 from seqdis.nn.bodies import FrameBody, SeriesBody, build_body
 from seqdis.nn.elements import Features, join
 from seqdis.nn.heads import initialise_like_dcgan, start_certain
@@ -23,6 +23,9 @@ from seqdis.nn.network import Progress
 from seqdis.nn.sequence_vae import SequenceVAE
 from seqdis.sequences import Batch, DataSpec
 from seqdis.training.settings import Training
+
+TURN = (0.25, 0.6)
+"""Where weights that change begin and end to do so, as shares of the training."""
 
 Anchor = int | Literal["first", "middle", "last", "random_per_run", "random_per_batch", "every"]
 
@@ -61,6 +64,10 @@ class DBSE(Disentangler):
         see Notes.
     sequence_weight, anchor_weight, static_weight, dynamic_weight
         Weights of the four terms. In the paper's letters: 1, alpha, beta, beta.
+    late_weights
+        Ours, not published: static and dynamic weight at the end. From a quarter to six tenths of the training the
+        two pass there geometrically. None: they stay. While the static code is dear, what only some motion
+        shows (where a figure looks) finds its way into the dynamic code; once that is dear, what stays leaves it.
     anchor_twice
         "reference" only: the sequence term counts the anchor too (released for Sprites, not MUG).
     kl_cycle
@@ -137,6 +144,7 @@ class DBSE(Disentangler):
     anchor_weight: float = hyper(default=0.2, low=0.01, high=1.0, at_least=0)
     static_weight: float = hyper(default=0.2, low=1e-3, high=10.0, log=True, at_least=0)
     dynamic_weight: float = hyper(default=0.2, low=1e-3, high=10.0, log=True, at_least=0)
+    late_weights: tuple[float, float] | None = hyper(default=None, identity="changed")
     anchor_twice: bool = False
     kl_cycle: int = hyper(default=0, at_least=0)
     hidden_dim: int = hyper(default=64, low=32, high=256, log=True, at_least=1)
@@ -156,12 +164,17 @@ class DBSE(Disentangler):
         Raises
         ------
         SettingsError
-            An anchor outside the sequence, or several copies of frames.
+            An anchor outside the sequence, several copies of frames, or weights that cannot pass into others.
         """
         if self.copies > 1 and spec.kind != "series":
             raise SettingsError(f"DBSE.copies = {self.copies}: Monte-Carlo copies exist for series only; use 1.")
         if self.anchor == "every" and spec.kind == "series":
             raise SettingsError("DBSE.anchor = 'every' is for frames; use another anchor for series, or DBME.")
+        if self.late_weights is not None and min(*self.late_weights, self.static_weight, self.dynamic_weight) <= 0:
+            raise SettingsError(
+                f"DBSE.late_weights = {self.late_weights}: expected two weights above 0, and so for static_weight and "
+                f"dynamic_weight, which pass into them; these are {self.static_weight} and {self.dynamic_weight}."
+            )
         return DBSENetwork(self, spec)
 
     @classmethod
@@ -247,8 +260,19 @@ class DBSENetwork(SequenceVAE[FrameBody | SeriesBody]):
         terms = LossTerms().add("reconstruction", sequence.mean(), settings.sequence_weight)
         if settings.anchor_loss:
             terms.add("reconstruction_anchor", anchor.mean(), settings.anchor_weight)
-        terms.add("kl_static", kl_standard(posterior.static).mean(), cycle * settings.static_weight)
-        return terms.add("kl_dynamic", kl_dynamic.sum(1).mean(), cycle * settings.dynamic_weight)
+        static_weight, dynamic_weight = self._weights(progress)
+        terms.add("kl_static", kl_standard(posterior.static).mean(), cycle * static_weight)
+        return terms.add("kl_dynamic", kl_dynamic.sum(1).mean(), cycle * dynamic_weight)
+
+    def _weights(self, progress: Progress) -> tuple[float, float]:
+        """Weights of the static and of the dynamic KL at this point of the training."""
+        early, late = (self.settings.static_weight, self.settings.dynamic_weight), self.settings.late_weights
+        if late is None:
+            return early
+        static, dynamic = (
+            passing(*pair, progress.epoch / progress.epochs, *TURN) for pair in zip(early, late, strict=True)
+        )
+        return static, dynamic
 
     def _anchor_index(self, features: Features, generator: torch.Generator | None = None) -> Tensor:
         """(batch,) which element is the anchor of each sequence; a generator means training."""
