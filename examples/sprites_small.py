@@ -29,9 +29,10 @@ FULL = DBSE(
     filters=16,
     feature_dim=256,
     hidden_dim=128,
-    static_weight=2.0,
+    static_weight=3.0,
     dynamic_weight=0.08,
-    training=Training(max_epochs=70, batch_size=16, lr=4e-3, schedule="cosine"),
+    late_weights=(0.05, 1.0),
+    training=Training(max_epochs=100, batch_size=16, lr=4e-3, schedule="cosine"),
 )
 DATA = {"reduced": Sprites(size=32, characters=648)}
 PROTOCOLS = (
