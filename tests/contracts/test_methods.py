@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -189,6 +190,12 @@ BREAKS = {
         loss(lambda net, terms, batch, _: terms if len(batch) > 1 else terms.add("lone", net.out.bias.sum() / 0))
     ),
     "transform_is_encode_in_columns": broken({}, transform=lambda self, X: Tiny.transform(self, X)[:, ::-1]),
+    "swapping_every_mode_gives_the_other": broken(
+        {},
+        multi_factor=True,
+        spectrum=lambda self: (np.ones(2), np.ones(2, dtype=bool)),
+        swap_modes=lambda self, into, of, modes: self.reconstruct(into),
+    ),
     "samples_have_their_shapes": broken({"prior": any_prior}),
     "capability_flags_are_kept": broken({}, score=refuse),
 }  # fmt: skip
