@@ -277,11 +277,17 @@ def test_it_learns_what_stays(variant: str) -> None:
     wave = np.sin(np.arange(12)[:, None] / 2 + phase + np.arange(3))
     x = (level + 0.5 * wave + 0.05 * draw.normal(size=(160, 12, 3))).astype(np.float32)
     sizes = {"static_dim": 4, "dynamic_dim": 2, "feature_dim": 16, "hidden_dim": 16, "window": 3, "static_weight": 1.0}
-    model = SPYL(**sizes, variant=variant, training=Training(max_epochs=18, batch_size=16, lr=1e-2)).fit(x[:128])
-    for name in ("total", "contrast_static"):
-        values = [record["train"][name] for record in model.history_]
-        assert values[-1] < 0.8 * values[0]
     test, mates = x[128:], x[128:][::-1]
-    swapped = model.swap(test, mates).mean((1, 2))
-    assert np.corrcoef(swapped, test.mean((1, 2)))[0, 1] > 0.75
-    assert np.corrcoef(swapped, mates.mean((1, 2)))[0, 1] < 0.4
+    found = []
+    for seed in range(3):  # one start in a dozen ends with codes exchanged, and which one differs between processors
+        training = Training(max_epochs=18, batch_size=16, lr=1e-2, seed=seed)
+        model = SPYL(**sizes, variant=variant, training=training).fit(x[:128])
+        first, last = model.history_[0]["train"], model.history_[-1]["train"]
+        swapped = model.swap(test, mates).mean((1, 2))
+        kept, taken = (np.corrcoef(swapped, of.mean((1, 2)))[0, 1] for of in (test, mates))
+        found.append([last["total"] / first["total"], last["contrast_static"] / first["contrast_static"], kept, taken])
+    total, contrast, kept, taken = np.median(found, axis=0)
+    assert total < 0.5
+    assert contrast < 0.8
+    assert kept > 0.75
+    assert taken < 0.4
