@@ -56,6 +56,24 @@ def test_swaps_are_no_published_form():
     assert model.decoded == 2
 
 
+def test_a_model_without_a_prior_has_swaps_alone(report):
+    class NoPrior(TrueModel):
+        probabilistic = False
+        network_ = None
+
+        def untrained(self):
+            return NoPrior(self.data, blank=True)
+
+    alone = PROTOCOL.run(NoPrior(), FIGURES)
+    assert {row.factor.split(", ")[1] for row in alone if row.role != "published"} == {"swap"}
+    for name in ("shape", "colour", "size", "motion"):
+        factor = f"{name}, swap"
+        assert value(alone, "accuracy", factor, "NoPrior") == value(report, "accuracy", factor)
+        assert value(alone, "accuracy", factor, "untrained network") < 0.5
+    with pytest.raises(CapabilityError, match="cannot keep one code"):
+        PROTOCOL.replace(forms=("published",)).run(NoPrior(), FIGURES)
+
+
 def test_controls_are_what_they_should_be(report):
     dynamics = "motion, kept dynamics"
     assert value(report, "accuracy", dynamics, "real test data") >= 0.99

@@ -37,6 +37,19 @@ class Generative(Model, Protocol):
         """Observations of codes, in data units (images: [0, 1])."""
 
 
+def decodable(model: Model) -> Generative:
+    """The model itself, if codes of given sequences can be exchanged and decoded.
+
+    Raises
+    ------
+    CapabilityError
+        It cannot encode or decode.
+    """
+    if not getattr(model, "has_encoder", True) or not callable(getattr(model, "decode", None)):
+        raise CapabilityError(f"{type(model).__name__} cannot exchange codes: that takes an encoder and a decoder.")
+    return cast(Generative, model)
+
+
 def generative(model: Model) -> Generative:
     """The model itself, if one of its codes can be kept and the other be drawn.
 
@@ -45,13 +58,18 @@ def generative(model: Model) -> Generative:
     CapabilityError
         It cannot encode, decode, or draw from a prior.
     """
-    able = getattr(model, "has_encoder", True) and getattr(model, "probabilistic", True)
+    able = getattr(model, "has_encoder", True) and has_prior(model)
     if not able or not hasattr(model, "network_") or not callable(getattr(model, "decode", None)):
         raise CapabilityError(
             f"{type(model).__name__} cannot keep one code and draw the other: that takes an encoder, a decoder and a "
             "network_ with a prior. Use an evaluation without samples, such as reencode-swap."
         )
     return cast(Generative, model)
+
+
+def has_prior(model: Model) -> bool:
+    """Whether codes can be drawn; its own word is taken."""
+    return bool(getattr(model, "probabilistic", True))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import repeat
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -16,7 +17,18 @@ from seqdis.evaluation.generation import (
     inception_score,
     marginal_entropy,
 )
-from seqdis.evaluation.judging import KINDS, Generative, Kind, RealTest, Views, different_pairs, generative, judged
+from seqdis.evaluation.judging import (
+    KINDS,
+    Generative,
+    Kind,
+    RealTest,
+    Views,
+    decodable,
+    different_pairs,
+    generative,
+    has_prior,
+    judged,
+)
 from seqdis.evaluation.parts import Model
 from seqdis.evaluation.report import Score
 from seqdis.factors import Factors
@@ -65,7 +77,8 @@ class ConditionalGeneration(JudgedProtocol):
       decoded. Static factors are judged.
     - *swap*: pairs of different test sequences; static factors are compared with those of the static
       donor, dynamic ones with those of the dynamic donor. Accuracy only, and in the corrected form only:
-      published swaps are between consecutive batches of a shuffled loader, in both directions.
+      published swaps are between consecutive batches of a shuffled loader, in both directions. A model
+      without a prior has this case only.
 
     Labels are the true ones of the source, never the judge's. IS and the entropies are of a
     class-balanced subset, accuracy and agreement of all sequences. IS = exp(H(y) - H(y|x)) holds for
@@ -105,7 +118,8 @@ class ConditionalGeneration(JudgedProtocol):
         self, model: Model, parts: Mapping[str, Sequences], data: Any, controls: bool
     ) -> tuple[list[Score], dict[str, Any]]:
         check_forms(self, self.forms)
-        made = generative(model)
+        drawn = has_prior(model)
+        made = generative(model) if drawn or "corrected" not in self.forms else decodable(model)
         if len(parts["test"]) < 2:
             raise DataError(f"{parts['test'].name} holds one sequence; {self.name} swaps codes of two or more.")
         if self.balance == "released" and "published" in self.forms and not self._judged(parts["test"], "static"):
@@ -118,14 +132,17 @@ class ConditionalGeneration(JudgedProtocol):
         own, seen = self._generated(made, real)
         rows = rows_of(type(model).__name__, "model", own)
         if controls:
-            rows += rows_of(REAL, "control", [self._real_values(real)])
+            if drawn:
+                rows += rows_of(REAL, "control", [self._real_values(real)])
             for donor in KINDS if "corrected" in self.forms else ():
                 copies = [self._copies(real, donor, k) for k in range(self.repeats)]
                 rows += rows_of(f"copy of the {donor} donor", "control", copies, "pairings")
-            chance = [self._chance(real, k) for k in range(self.repeats)]
-            rows += rows_of(SHUFFLED, "control", chance, "shufflings")
-            rows += rows_of(UNTRAINED, "control", self._generated(generative(made.untrained()), real)[0])
-        return rows, {"judge": real.notes(), **counts, "confusion": _confusion(real, seen)}
+            if drawn:
+                chance = [self._chance(real, k) for k in range(self.repeats)]
+                rows += rows_of(SHUFFLED, "control", chance, "shufflings")
+            rows += rows_of(UNTRAINED, "control", self._generated(decodable(made.untrained()), real)[0])
+        about = {"judge": real.notes(), **counts, "confusion": _confusion(real, seen)}
+        return rows, about if drawn else about | {"swaps only": f"{type(model).__name__} has no prior"}
 
     def _places(self, parts: Mapping[str, Sequences]) -> tuple[Printed, ...]:
         names = self._judged(parts["test"], "dynamic")
@@ -136,16 +153,18 @@ class ConditionalGeneration(JudgedProtocol):
         codes = model.encode(real.part)
         found: list[Values] = []
         judged_as: dict[str, list[Array]] = {name: [] for name in real.factors("dynamic")}
-        for k, views in enumerate(self._kept(model, codes, real)):
+        kept = self._kept(model, codes, real) if has_prior(model) else repeat(dict[Kind, Views](), self.repeats)
+        for k, views in enumerate(kept):
             values: Values = {}
-            for kind in KINDS:
-                values |= self._scores(kind, views[kind], real)
+            for kind, judged_views in views.items():
+                values |= self._scores(kind, judged_views, real)
             if "corrected" in self.forms:
                 values |= self._swaps(self._hybrids(model, codes, real, k), real, k)
             found.append(values)
-            for name, classes in judged_as.items():
-                classes.append(views["dynamic"][name].argmax(1))
-        return found, {name: np.stack(classes) for name, classes in judged_as.items()}
+            for name, probabilities in views.get("dynamic", {}).items():
+                if name in judged_as:
+                    judged_as[name].append(probabilities.argmax(1))
+        return found, {name: np.stack(classes) for name, classes in judged_as.items() if classes}
 
     def _hybrids(self, model: Generative, codes: Factors, real: RealTest, repeat: int) -> Views:
         """What the judge sees in decoded swaps of the pairs of one repeat."""
