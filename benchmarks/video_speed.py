@@ -23,8 +23,8 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,7 +44,15 @@ from seqdis.training.engine import Engine, Store, kept_memory
 Call = Callable[[], Any]
 Seconds = tuple[float, float]
 """Wall time, and processor time of all threads."""
-WAYS = ["plain", "bfloat16", "whole-map layers as products", "gradients by products", "kept memory"]
+WAYS = [
+    "plain",
+    "bfloat16",
+    "whole-map layers as products",
+    "gradients by products",
+    "kept memory",
+    "small maps as products",
+]
+TILES = products.TILES
 
 
 def made_up_video(count: int, seed: int = 0) -> Sequences:
@@ -112,7 +120,7 @@ def timed(calls: dict[str, Call], rounds: int, inner: int, device: str) -> dict[
     wait = torch.cuda.synchronize if device == "cuda" else lambda: None
     for _ in range(rounds):
         for name, call in calls.items():
-            with memory_of(name):
+            with surroundings_of(name):
                 call()  # a first call after another side's: caches, and pages where memory is kept
                 wait()
                 started, used = time.perf_counter(), time.process_time()
@@ -124,9 +132,13 @@ def timed(calls: dict[str, Call], rounds: int, inner: int, device: str) -> dict[
     return times
 
 
-def memory_of(name: str) -> AbstractContextManager[None]:
-    """Sides that keep memory do so while they run; the others have the allocator as it comes."""
-    return kept_memory() if name == "kept memory" else nullcontext()
+@contextmanager
+def surroundings_of(name: str) -> Iterator[None]:
+    """Sides that keep memory do so while they run, the last one has small maps as products; others have neither."""
+    products.TILES = TILES and name == WAYS[-1]
+    with kept_memory() if name in WAYS[-2:] else nullcontext():
+        yield
+    products.TILES = TILES
 
 
 def ratios(theirs: list[Seconds], ours: list[Seconds]) -> dict[str, Any]:
