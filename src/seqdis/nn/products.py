@@ -65,7 +65,7 @@ class Doubling(nn.ConvTranspose2d):
         return double(*_bfloat16(input, self))
 
 
-TILES = bool(getattr(torch.cpu, "get_capabilities", dict)().get("amx_bf16"))
+TILES = hasattr(torch.cpu, "get_capabilities") and bool(torch.cpu.get_capabilities().get("amx_bf16"))
 """Whether the processor multiplies bfloat16 matrices in tiles; older PyTorch does not say and counts as no."""
 
 
