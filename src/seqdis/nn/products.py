@@ -5,8 +5,7 @@ Weights keep the names and shapes of torch's layers. What each replacement gains
 too: torch's threads spin there while they wait for one another. For 128 to 256 channels (256 frames, two
 threads of an AMD EPYC) they take 58 ms of processor time alone and 838 beside busy processes; the same as
 a product takes 47 and 46. Small maps of many channels are products forward, too, on processors with matrix
-tiles (AMX): 512 to 256 channels of 4x4 maps, 256 frames, take 131 ms transposed by torch on two threads of
-an Intel Xeon, 38 ms as a product; 68 and 35 ms the other way.
+tiles (AMX); what that gains is the last line of ``benchmarks/results/video_speed_tiles.json``.
 """
 
 from __future__ import annotations

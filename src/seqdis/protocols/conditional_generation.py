@@ -161,9 +161,8 @@ class ConditionalGeneration(JudgedProtocol):
             if "corrected" in self.forms:
                 values |= self._swaps(self._hybrids(model, codes, real, k), real, k)
             found.append(values)
-            for name, probabilities in views.get("dynamic", {}).items():
-                if name in judged_as:
-                    judged_as[name].append(probabilities.argmax(1))
+            for name, classes in judged_as.items() if views else ():
+                classes.append(views["dynamic"][name].argmax(1))
         return found, {name: np.stack(classes) for name, classes in judged_as.items() if classes}
 
     def _hybrids(self, model: Generative, codes: Factors, real: RealTest, repeat: int) -> Views:
