@@ -24,7 +24,7 @@ from seqdis.nn.sequence_vae import SequenceVAE
 from seqdis.sequences import Batch, DataSpec
 from seqdis.training.settings import Training
 
-TURN = (0.12, 0.4)
+TURN = (0.12, 0.25)
 """Where weights that change begin and end to do so, as shares of the training."""
 
 Anchor = int | Literal["first", "middle", "last", "random_per_run", "random_per_batch", "every"]
@@ -65,7 +65,7 @@ class DBSE(Disentangler):
     sequence_weight, anchor_weight, static_weight, dynamic_weight
         Weights of the four terms. In the paper's letters: 1, alpha, beta, beta.
     late_weights
-        Ours, not published: static and dynamic weight at the end. From 12 to 40 % of the training the two pass
+        Ours, not published: static and dynamic weight at the end. From 12 to 25 % of the training the two pass
         there geometrically. None: they stay. While the static code is dear, what only some motion
         shows (where a figure looks) finds its way into the dynamic code; once that is dear, what stays leaves it.
     anchor_twice
