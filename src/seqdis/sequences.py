@@ -135,6 +135,9 @@ class Sequences:
     labels : mapping from factor name to array, (n,) or (n, time)
     ids : array, (n,)
         How the source calls each sequence.
+    groups : array or None, (n,)
+        Sequences that are no independent evidence carry the same value: one month seen from twelve stations, one
+        speaker's words. What another test part might give is asked by drawing whole groups.
     name : str
         Where it comes from, for reports ("physionet/test").
     """
@@ -146,6 +149,7 @@ class Sequences:
     times: Array | None = None
     labels: Mapping[str, Array] = field(default_factory=dict)
     ids: Array | None = None
+    groups: Array | None = None
     name: str = "sequences"
 
     def __post_init__(self) -> None:
@@ -154,7 +158,8 @@ class Sequences:
             raise DataError(f"{self.name}: got shape {self.x.shape}; expected at least one sequence of one step.")
         if tuple(self.x.shape[2:]) != self.spec.shape:
             raise DataError(f"{self.name}: elements have shape {self.x.shape[2:]}, the spec says {self.spec.shape}.")
-        for key, values in (("lengths", self.lengths), ("ids", self.ids), *self.labels.items()):
+        known = (("lengths", self.lengths), ("ids", self.ids), ("groups", self.groups))
+        for key, values in (*known, *self.labels.items()):
             if values is not None and len(values) != n:
                 raise DataError(f"{self.name}: '{key}' has {len(values)} entries for {n} sequences.")
         if self.lengths is not None and not ((self.lengths >= 1) & (self.lengths <= time)).all():
@@ -196,6 +201,7 @@ class Sequences:
             times=some(self.times),
             labels={name: values[rows] for name, values in self.labels.items()},
             ids=some(self.ids),
+            groups=some(self.groups),
         )
 
     def fingerprint(self) -> str:

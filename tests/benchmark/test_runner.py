@@ -177,7 +177,8 @@ def test_splits_with_one_test_part_are_found_out_whatever_their_scale(tmp_path, 
     runs = plan(study, tmp_path)
     assert len({run.split.fingerprints["test"] for run in runs}) == 2
     found = design(study, runs)
-    assert (found.test_share, found.kinds) == ({}, {"same-test": "same test"})
+    # Divisions of train and valid overlap: what they leave out is the valid part.
+    assert (found.test_share, found.kinds) == ({"same-test": 0.5}, {"same-test": "same test"})
     single = toy_study(data={"a": SameTest(seed=0)}, splits=splits)
     assert design(single, plan(single, tmp_path)).kinds == {"same-test": splits}
 

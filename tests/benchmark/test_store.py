@@ -46,6 +46,15 @@ def test_training_data_alone_make_a_run_but_scores_belong_to_all_parts(tmp_path)
     assert few.controls_path(protocol) != many.controls_path(protocol)
 
 
+@pytest.mark.parametrize("place", ["scores_path", "controls_path"])
+def test_scores_of_another_version_of_a_protocol_are_not_reused(tmp_path, monkeypatch, place):
+    run = plan(toy_study(), tmp_path)[0]
+    (protocol,) = run.protocols
+    before = getattr(run, place)(protocol)
+    monkeypatch.setattr(type(protocol), "version", type(protocol).version + 1)
+    assert getattr(run, place)(protocol) != before
+
+
 def test_planning_prepares_no_data_that_it_keeps(tmp_path):
     study = toy_study()
     runs = plan(study, tmp_path)

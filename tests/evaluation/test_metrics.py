@@ -80,6 +80,16 @@ def test_bootstrap_spread_is_that_of_a_mean():
     assert draws.std() == pytest.approx(values.std() / 20, rel=0.1)
 
 
+def test_bootstrap_draws_whole_groups():
+    groups = np.array(["b", "a", "b", "c", "a", "b"])
+    seen = []
+    bootstrap(lambda rows: seen.append(np.bincount(rows, minlength=6)) or 0.0, 6, resamples=30, seed=0, groups=groups)
+    for counts in seen:
+        assert all(len(set(counts[groups == group].tolist())) == 1 for group in "abc")
+        assert sum(counts[groups == group][0] for group in "abc") == 3
+    assert len({len(np.flatnonzero(counts)) for counts in seen}) > 1
+
+
 def test_bootstrap_draws_again_where_a_class_is_absent():
     labels = np.array([0] * 20 + [1])
     free = bootstrap(lambda rows: labels[rows].sum(), 21, resamples=60, seed=0)

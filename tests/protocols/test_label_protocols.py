@@ -6,7 +6,7 @@ import pytest
 from fakes import DYNAMIC, NOISE, PlantedData, PlantedModel, groups
 from seqdis.datasets import SequenceDataset
 from seqdis.errors import DataError, SettingsError
-from seqdis.evaluation import Report
+from seqdis.evaluation import Report, controls
 from seqdis.hyperparameters import from_dict, hyper, hyperparameters, to_dict, validate
 from seqdis.protocols import CalendarMonth, ICUUnit, Mortality
 
@@ -157,10 +157,36 @@ def test_printed_numbers_stand_beside_default_settings_only():
 def test_resamples_need_all_classes_only_where_the_metric_does():
     labels = np.arange(40)
     protocol = ICUUnit(resamples=2)
-    assert len(protocol._resampled(labels, np.eye(40))["accuracy"]) == 2
+    assert len(protocol._resampled(labels, np.eye(40), None)["accuracy"]) == 2
     deaths = np.array([1] + [0] * 4)
-    draws = Mortality(resamples=50)._resampled(deaths, np.stack([1 - deaths, deaths], 1).astype(float))
+    draws = Mortality(resamples=50)._resampled(deaths, np.stack([1 - deaths, deaths], 1).astype(float), None)
     assert {name: set(values) for name, values in draws.items()} == {name: {1.0} for name in Mortality.metrics}
+
+
+def test_sequences_of_one_group_are_no_independent_evidence():
+    """The same 80 test sequences as eight of ten copies each: the spread of 80 would be too small by 3.2."""
+
+    def spread(groups):
+        parts = replace(UNITS, noise=1.0).parts()
+        test = parts["test"][np.arange(8).repeat(10)]
+        parts["test"] = replace(test, groups=np.arange(8).repeat(10) if groups else None)
+        report = ICUUnit(resamples=400, forms=("corrected",)).run(PlantedModel(static=NOISE), parts, controls=False)
+        return report.find(factor="icu_unit from static")[0].spread
+
+    assert spread(groups=True) / spread(groups=False) == pytest.approx(10**0.5, rel=0.2)
+
+
+def test_principal_components_see_the_unlabelled_sequences_that_the_model_saw(monkeypatch):
+    seen = []
+    inner = controls.RawFeatures.fit
+    monkeypatch.setattr(
+        controls.RawFeatures, "fit", lambda self, train, *rest: seen.append(len(train)) or inner(self, train, *rest)
+    )
+    parts = UNITS.parts()
+    parts["train"].labels["icu_unit"][:30] = -1
+    report = ICUUnit(**QUICK, forms=("corrected",)).run(PlantedModel(), parts)
+    assert seen[0] == 80
+    assert report.provenance["icu-unit"]["sequences"]["train"] == 50
 
 
 def test_unknown_labels_are_dropped_and_counted(unit):

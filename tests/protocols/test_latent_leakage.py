@@ -82,8 +82,25 @@ def test_the_corrected_form_is_not_fitted_on_test(apart):
 def test_sequences_fitted_on_and_scored_on(apart):
     notes = apart.provenance["latent-leakage"]
     assert notes["factors"] == {"static": "person", "dynamic": "gesture"}
-    assert notes["published"] == {"sequences to fit on": 96, "to score on": 24}
-    assert notes["corrected"] == {"sequences to fit on": 150, "to score on": 120}
+    shown = "of these, with a combination of factors that is fitted on"
+    assert notes["published"] == {"sequences to fit on": 96, "to score on": 24, shown: 24}
+    assert notes["corrected"] == {"sequences to fit on": 150, "to score on": 120, shown: 120}
+
+
+def test_a_read_below_chance_of_combinations_never_shown_is_no_merit():
+    """Test holds only pairs that train lacks: perfect codes make the classifier answer with pairs it knows, wrongly."""
+    parts = {}
+    for name, part in replace(DATA, sizes=(240, 60, 240)).parts().items():
+        held_out = (part.labels["person"] + part.labels["gesture"]) % 3 == 0
+        parts[name] = part[held_out == (name == "test")]
+    report = LatentLeakage(**QUICK, forms=("corrected",)).run(APART, parts)
+    values = {row.factor: row.value for row in report.find(metric="accuracy (SVC)", **BOTH)}
+    chance = report.find(method="majority class", factor="gesture from static")[0].value
+    assert (values["person from static"], values["gesture from static"]) == (1.0, 0.0)
+    assert gaps(report, "corrected")[0] == pytest.approx(1.0 - chance)
+    assert 0.1 < chance < 0.5
+    notes = report.provenance["latent-leakage"]["corrected"]
+    assert notes["of these, with a combination of factors that is fitted on"] == 0
 
 
 def test_max_rows_bounds_what_is_fitted_on():

@@ -164,6 +164,14 @@ def test_the_released_pairing_is_worse_and_cannot_be_confused():
     assert correct.find(form="corrected") == released.find(form="corrected")
 
 
+def test_printed_numbers_stand_beside_the_pairing_that_they_come_from():
+    data = WindowData(OIL, name="etth1")
+    report = OilTemperature(**QUICK, forms=("published",), pairing="released", rotated=3).run(MODEL, data)
+    (form,) = {row.form for row in report.find(role="published")}
+    assert form == "published, released pairing"
+    assert {row.form for row in report.find(role="model")} == {form}
+
+
 def test_each_defect_of_the_released_pairing_does_harm_alone():
     protocol = OilTemperature(pairing="released", rotated=2)
     level, course = (WindowData(OIL, source=source) for source in (LEVEL, COURSE))

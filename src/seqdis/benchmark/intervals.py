@@ -53,7 +53,7 @@ def t_interval(differences: Sequence[float], test_share: float = 0.0) -> tuple[f
     differences : sequence of float
         Of J pairs.
     test_share : float
-        Test sequences per training sequence, where the J values come from random divisions of
+        Sequences left out per training sequence, where the J values come from random divisions of
         the same sequences; 0: independent values.
 
     Returns

@@ -16,6 +16,7 @@ from seqdis.benchmark.summary import Design, SplitKind
 from seqdis.datasets import SequenceDataset
 from seqdis.errors import SettingsError
 from seqdis.estimator import Disentangler
+from seqdis.evaluation.judge_cache import VERSION as JUDGE_VERSION
 from seqdis.evaluation.report import Report, Score, merge
 from seqdis.hyperparameters import signature, to_dict
 from seqdis.protocols import Protocol
@@ -104,8 +105,9 @@ class Run:
         return all(path.exists() for path in paths)
 
     def _conditions(self, protocol: Protocol) -> str:
-        """What scores depend on beside the model; of the code, the version alone is known."""
-        return _key(entries.name_of(type(protocol)), signature(protocol), self.split.fingerprints, __version__)
+        """What scores depend on beside the model; of the code, versions alone are known."""
+        versions = (__version__, protocol.version, JUDGE_VERSION if hasattr(protocol, "judge") else 0)
+        return _key(entries.name_of(type(protocol)), signature(protocol), self.split.fingerprints, *versions)
 
 
 def plan(study: Study, store: str | Path, command: str = "") -> list[Run]:
@@ -148,10 +150,11 @@ def design(study: Study, runs: Sequence[Run]) -> Design:
     for label, split in splits.items():
         names.setdefault(split.data.name, []).append(label)
     kinds = {name: _kind(study, [splits[label] for label in labels]) for name, labels in names.items()}
+    redrawn = {"random": "test", "same test": "valid"}  # the part that every split draws anew from one pool with train
     shares = {
-        name: max(splits[label].sizes.get("test", 0) / splits[label].sizes["train"] for label in labels)
+        name: max(splits[label].sizes.get(redrawn[kinds[name]], 0) / splits[label].sizes["train"] for label in labels)
         for name, labels in names.items()
-        if kinds[name] == "random"
+        if kinds[name] in redrawn
     }
     return Design(
         methods=tuple(study.methods),

@@ -27,7 +27,8 @@ class Design:
     reference : str
     kinds : mapping from data set to "random", "independent" or "same test"
     test_share : mapping from data set to float
-        Test sequences per training sequence, of those whose splits are "random".
+        Sequences that a split leaves out per training sequence, where splits divide one pool again: its test
+        sequences ("random"), or its valid ones ("same test").
     """
 
     methods: tuple[str, ...]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from seqdis.datasets._download import RemoteFile, data_root
 from seqdis.errors import DataError, unknown_name
@@ -25,6 +25,7 @@ class SequenceDataset(Settings):
     citation: ClassVar[str]
     modality: ClassVar[str] = "series"
     folder_name: ClassVar[str] = ""  # in the data root; empty: like ``name``
+    as_printed: ClassVar[Mapping[str, Any]] = {}  # what the papers' sequences need beside the default settings
 
     @classmethod
     def files(cls) -> tuple[RemoteFile, ...]:

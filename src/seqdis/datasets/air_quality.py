@@ -228,4 +228,11 @@ def _sequences(arrays: Arrays) -> Sequences:
         "year": arrays["year"].astype(np.float64),
         "rain": arrays["rain"],
     }
-    return Sequences(x=arrays["x"], spec=spec, mask=arrays["mask"], labels=labels, ids=arrays["ids"])
+    return Sequences(
+        x=arrays["x"],
+        spec=spec,
+        mask=arrays["mask"],
+        labels=labels,
+        ids=arrays["ids"],
+        groups=12 * arrays["year"] + arrays["month"],  # twelve stations see one month's weather
+    )

@@ -139,6 +139,7 @@ class Sprites(SequenceDataset):
   year      = {2018}
 }"""
     modality: ClassVar[str] = "video"
+    as_printed: ClassVar[Mapping[str, Any]] = {"valid_characters": 0.0}
     PIXELS: ClassVar[str] = "930cb0c3e5431f6839d454087ca8bbbde7defc1b2b24b139813542cd577a8fad"
 
     size: Literal[64, 32] = 64

@@ -89,6 +89,8 @@ class TIMIT(SequenceDataset):
     modality: ClassVar[str] = "audio"
 
     features: Literal["magnitude", "logmagnitude", "logmel"] = "magnitude"
+    as_printed: ClassVar[Mapping[str, Any]] = {"form": "published"}
+
     form: Literal["corrected", "published"] = "corrected"
     complete: bool = True
     root: str | None = hyper(default=None, identity=False)

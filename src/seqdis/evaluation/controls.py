@@ -26,7 +26,11 @@ MAX_VALUES = 4096
 
 
 def control_codes(
-    model: Model, parts: Mapping[str, Sequences], codes: Mapping[str, Factors], seed: int
+    model: Model,
+    parts: Mapping[str, Sequences],
+    codes: Mapping[str, Factors],
+    seed: int,
+    fitted_on: Sequences | None = None,
 ) -> dict[str, dict[str, Factors]]:
     """Codes that any useful encoder should beat, in the shape of the model's.
 
@@ -39,6 +43,9 @@ def control_codes(
         The model's codes of these parts; tells how many windows it uses.
     seed : int
         For the randomised PCA of wide inputs.
+    fitted_on : Sequences, optional
+        What scales and components are learned from, where that is more than the part "train": sequences without
+        the label that is read, which the model was fitted on as well.
 
     Returns
     -------
@@ -47,11 +54,13 @@ def control_codes(
         sequences (static) and of windows (dynamic), of the model's sizes. "raw features": see `RawFeatures`.
     """
     untrained = model.untrained()
-    raw = RawFeatures().fit(parts["train"], codes["train"].dynamic.shape[1], codes["train"].stride)
+    fitted_on = parts["train"] if fitted_on is None else fitted_on
+    raw = RawFeatures().fit(fitted_on, codes["train"].dynamic.shape[1], codes["train"].stride)
     values = {name: raw.factors(part) for name, part in parts.items()}
+    learned = raw.factors(fitted_on)
     return {
         UNTRAINED: {name: untrained.encode(part) for name, part in parts.items()},
-        PCA_CODE: _pca(values, model.static_dim, model.dynamic_dim, seed),
+        PCA_CODE: _pca(learned, values, model.static_dim, model.dynamic_dim, seed),
         RAW: values,
     }
 
@@ -133,10 +142,11 @@ def _blocks(pixels: int, block: int) -> int:
     return max(1, pixels // block)
 
 
-def _pca(values: Mapping[str, Factors], static_dim: int, dynamic_dim: int, seed: int) -> dict[str, Factors]:
-    train = values["train"]
-    static = _components(train.static, static_dim, seed)
-    dynamic = _components(train.dynamic[train.valid()], dynamic_dim, seed)
+def _pca(
+    learned: Factors, values: Mapping[str, Factors], static_dim: int, dynamic_dim: int, seed: int
+) -> dict[str, Factors]:
+    static = _components(learned.static, static_dim, seed)
+    dynamic = _components(learned.dynamic[learned.valid()], dynamic_dim, seed)
     return {
         name: Factors(
             static(raw.static),

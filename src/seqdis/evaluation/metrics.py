@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -144,7 +144,13 @@ def equal_error_rate(same: Array, scores: Array, weights: Array | None = None) -
 
 
 def bootstrap(
-    score: Callable[[Array], float], n: int, *, resamples: int, seed: int, present: Array | None = None
+    score: Callable[[Array], float],
+    n: int,
+    *,
+    resamples: int,
+    seed: int,
+    present: Array | None = None,
+    groups: Array | None = None,
 ) -> Array:
     """``score(rows)`` on rows drawn with replacement: what another test part of this size might give.
 
@@ -158,6 +164,8 @@ def bootstrap(
         Equal seeds draw equal rows, so that differences of two scores can be taken pairwise.
     present : array, (n,), or None
         Labels of which every value must occur in a resample: draws without one are repeated.
+    groups : array, (n,), or None
+        Rows that are drawn together, as many groups as there are: see `Sequences.groups`.
 
     Returns
     -------
@@ -169,11 +177,13 @@ def bootstrap(
         Labels so rare that more than `TRIES` draws would be needed for a resample.
     """
     generator = np.random.default_rng(seed)
+    members = _members(n, groups)
     draws: list[float] = []
     for _ in range(TRIES * resamples):
         if len(draws) == resamples:
             break
-        rows = generator.integers(n, size=n)
+        drawn = generator.integers(len(members), size=len(members))
+        rows = drawn if groups is None else np.concatenate([members[group] for group in drawn])
         if present is None or np.isin(present, present[rows]).all():
             draws.append(score(rows))
     if len(draws) < resamples:
@@ -185,20 +195,34 @@ def bootstrap(
     return np.array(draws)
 
 
-def pooled_mean(sums: Array, counts: Array, *, resamples: int, seed: int) -> tuple[float, Array]:
+def pooled_mean(
+    sums: Array, counts: Array, *, resamples: int, seed: int, groups: Array | None = None
+) -> tuple[float, Array]:
     """Mean over all values of all sequences, and the same over resamples of the sequences.
 
     Parameters
     ----------
     sums, counts : array, (n,)
         Of the values of each sequence, one or more.
-    resamples, seed : int
+    resamples, seed, groups
         See `bootstrap`.
     """
     draws = bootstrap(
-        lambda rows: float(sums[rows].sum() / counts[rows].sum()), len(sums), resamples=resamples, seed=seed
+        lambda rows: float(sums[rows].sum() / counts[rows].sum()),
+        len(sums),
+        resamples=resamples,
+        seed=seed,
+        groups=groups,
     )
     return float(sums.sum() / counts.sum()), draws
+
+
+def _members(n: int, groups: Array | None) -> Sequence[Array]:
+    """Rows of each group; without groups every row by itself."""
+    if groups is None:
+        return list(np.arange(n)[:, None])
+    sizes = np.unique(groups, return_counts=True)[1]
+    return np.split(np.argsort(groups, kind="stable"), sizes.cumsum()[:-1])
 
 
 def _binary(labels: Array) -> Array:

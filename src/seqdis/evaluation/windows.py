@@ -25,10 +25,13 @@ class WindowValues:
         In the unit of the label; anything where ``known`` is false.
     known : array of bool, (n, windows)
         Windows that count.
+    groups : array or None, (n,)
+        See `Sequences.groups`.
     """
 
     values: Array
     known: Array
+    groups: Array | None = None
 
     def listed(self) -> Array:
         """(rows,): the values that count, in the order of `rows`."""
@@ -39,6 +42,10 @@ class WindowValues:
         counts = self.known.sum(1)
         sums = np.bincount(np.nonzero(self.known)[0], weights=errors, minlength=len(counts))
         return sums[counts > 0], counts[counts > 0]
+
+    def groups_of_any(self) -> Array | None:
+        """Groups of the sequences that `per_sequence` lists."""
+        return None if self.groups is None else self.groups[self.known.any(1)]
 
 
 def window_values(part: Sequences, label: str, factors: Factors, aggregate: Aggregate) -> WindowValues:
@@ -79,7 +86,7 @@ def window_values(part: Sequences, label: str, factors: Factors, aggregate: Aggr
             f"{part.name}: label '{label}' is complete in no window of {stride} steps (sequences have "
             f"{given.shape[1]}). Use shorter windows, or data that know more of it."
         )
-    return WindowValues(values=values, known=known)
+    return WindowValues(values=values, known=known, groups=part.groups)
 
 
 def rows(factors: Factors, read: Read, known: Array) -> Array:

@@ -55,6 +55,8 @@ class Protocol(Settings, ABC):
     needs, welcome : tuple of str
         Parts of the data that must be there, and those used where they exist.
     published : tuple of Printed
+    version : int
+        Raised with every change of the code that changes its scores: what a study kept of another is not reused.
     """
 
     name: ClassVar[str]
@@ -62,6 +64,7 @@ class Protocol(Settings, ABC):
     needs: ClassVar[tuple[str, ...]] = ("train", "valid", "test")
     welcome: ClassVar[tuple[str, ...]] = ()
     published: ClassVar[tuple[Printed, ...]] = ()
+    version: ClassVar[int] = 1
 
     seed: int = hyper(default=0, at_least=0)
 
@@ -82,8 +85,8 @@ class Protocol(Settings, ABC):
         Report
             Rows of the model, of its controls and of the papers, equal in protocol, form, metric
             and factor where they may be compared. Printed numbers belong to the default settings of a
-            `SequenceDataset`: with other settings (another test part, other features) there are none. Of
-            a mapping or of Sequences the name alone is known, and decides.
+            `SequenceDataset` and to its settings ``as_printed``: with other settings (another test part, other
+            features) there are none. Of a mapping or of Sequences the name alone is known, and decides.
 
         Raises
         ------
@@ -176,7 +179,10 @@ def check_forms(protocol: Protocol, forms: tuple[Form, ...]) -> None:
 
 def _as_printed(data: Any) -> bool:
     """Whether these may be the sequences of the papers."""
-    return not isinstance(data, SequenceDataset) or signature(data) == signature(type(data)())
+    if not isinstance(data, SequenceDataset):
+        return True
+    kind = type(data)
+    return signature(data) in (signature(kind()), signature(kind(**kind.as_printed)))
 
 
 def _about(model: Model) -> dict[str, Any]:

@@ -56,7 +56,9 @@ class LabelProtocol(Protocol):
         kept = {name: with_label(part, self.label) for name, part in parts.items()}
         labels = {name: part.labels[self.label] for name, part in kept.items()}
         own = {name: model.encode(part) for name, part in kept.items()}
-        factors = {type(model).__name__: own, **(control_codes(model, kept, own, self.seed) if controls else {})}
+        factors = {type(model).__name__: own}
+        if controls:
+            factors |= control_codes(model, kept, own, self.seed, fitted_on=parts["train"])
         coders = {
             name: {part: Codes.of(code, kept[part]) for part, code in codes.items()} for name, codes in factors.items()
         }
@@ -65,7 +67,7 @@ class LabelProtocol(Protocol):
         if "published" in self.forms:
             rows += self._published_rows(coders, fixed, labels)
         if "corrected" in self.forms:
-            rows += self._corrected_rows(coders, fixed, labels)
+            rows += self._corrected_rows(coders, fixed, labels, kept["test"].groups)
         return rows, _counts(parts, labels)
 
     def _published_rows(
@@ -84,14 +86,18 @@ class LabelProtocol(Protocol):
         return with_roles(rows, next(iter(coders)))
 
     def _corrected_rows(
-        self, coders: Mapping[str, Mapping[str, Codes]], fixed: Mapping[str, Array], labels: Mapping[str, Array]
+        self,
+        coders: Mapping[str, Mapping[str, Codes]],
+        fixed: Mapping[str, Array],
+        labels: Mapping[str, Array],
+        groups: Array | None,
     ) -> list[Score]:
-        spreads = {method: self._resampled(labels["test"], probabilities) for method, probabilities in fixed.items()}
+        spreads = {method: self._resampled(labels["test"], output, groups) for method, output in fixed.items()}
         rows = []
         for read in READS:
             outputs = {name: self._read(LinearProbe(read=read), codes, labels) for name, codes in coders.items()}
             for method, probabilities in {**outputs, **fixed}.items():
-                draws = spreads.get(method) or self._resampled(labels["test"], probabilities)
+                draws = spreads.get(method) or self._resampled(labels["test"], probabilities, groups)
                 for name, metric in self.metrics.items():
                     value = metric(labels["test"], probabilities)
                     rows.append(self._row(method, name, read, "corrected", value, draws[name], "test resamples"))
@@ -101,7 +107,7 @@ class LabelProtocol(Protocol):
         probe.fit(codes["train"], labels["train"], codes["valid"], labels["valid"])
         return probe.predict_proba(codes["test"])
 
-    def _resampled(self, labels: Array, probabilities: Array) -> dict[str, Array]:
+    def _resampled(self, labels: Array, probabilities: Array, groups: Array | None) -> dict[str, Array]:
         return {
             name: bootstrap(
                 lambda rows, metric=metric: metric(labels[rows], probabilities[rows]),  # type: ignore[misc]
@@ -109,6 +115,7 @@ class LabelProtocol(Protocol):
                 resamples=self.resamples,
                 seed=self.seed,
                 present=labels if metric in ALL_CLASSES else None,
+                groups=groups,
             )
             for name, metric in self.metrics.items()
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -89,6 +89,14 @@ class WindowRegression(Protocol):
         """What an entry asks of the same windows beside their number, in the corrected form."""
         return []
 
+    def _form(self) -> str:
+        """Of rows by the published head."""
+        return "published" if self.pairing == "correct" else "published, released pairing"
+
+    def _printed(self, dataset: str, parts: Mapping[str, Sequences]) -> list[Score]:
+        # The released pairing is the script that the printed numbers come from.
+        return [replace(row, form=self._form()) for row in super()._printed(dataset, parts)]
+
     def _as_published(self, truth: Mapping[str, WindowValues], codes: Mapping[str, Factors]) -> dict[str, WindowValues]:
         found = dict(truth)
         if self.zero_incomplete:
@@ -106,7 +114,7 @@ class WindowRegression(Protocol):
         tables: Mapping[str, Array] | None,
         truth: Mapping[str, WindowValues],
     ) -> list[Score]:
-        form = "published" if self.pairing == "correct" else "published, released pairing"
+        form = self._form()
         y = {name: targets.listed() for name, targets in truth.items()}
         found = []
         for method, codes in coders.items():
@@ -146,7 +154,7 @@ class WindowRegression(Protocol):
     def _resampled(self, produced: Array, truth: Mapping[str, WindowValues]) -> _Error:
         test = truth["test"]
         sums, counts = test.per_sequence(np.abs(produced - test.listed()))
-        value, draws = pooled_mean(sums, counts, resamples=self.resamples, seed=self.seed)
+        value, draws = pooled_mean(sums, counts, resamples=self.resamples, seed=self.seed, groups=test.groups_of_any())
         return _Error(value, draws, "test resamples")
 
     def _row(self, method: str, read: Read, form: str, error: _Error) -> Score:

@@ -59,6 +59,7 @@ class DailyRain(WindowRegression):
 
     name: ClassVar[str] = "daily-rain"
     title: ClassVar[str] = "Daily rain"
+    version: ClassVar[int] = 2
     published: ClassVar[tuple[Printed, ...]] = (
         Printed(key="daily_rain_MAE", metric="MAE", factor="rain from static + dynamic", better="lower"),
     )
@@ -101,7 +102,7 @@ class DailyRain(WindowRegression):
         return found
 
     def _wet_row(self, method: str, read: Read, wet: Array, p: Array, windows: WindowValues) -> Score:
-        """One area under the curve; its spread is of test **sequences** drawn again, whose windows are alike."""
+        """One area under the curve; its spread is of whole **months** drawn again, which stations share."""
         sequence = np.nonzero(windows.known)[0]
 
         def area(drawn: Array) -> float:
@@ -116,7 +117,14 @@ class DailyRain(WindowRegression):
             form="corrected",
             better="higher",
             value=auroc(wet, p),
-            draws=bootstrap(area, len(windows.known), resamples=self.resamples, seed=self.seed, present=ever),
+            draws=bootstrap(
+                area,
+                len(windows.known),
+                resamples=self.resamples,
+                seed=self.seed,
+                present=ever,
+                groups=windows.groups,
+            ),
             over="test resamples",
         )
 

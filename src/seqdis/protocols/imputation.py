@@ -49,6 +49,7 @@ class Imputation(Protocol):
     0
     """
 
+    version: ClassVar[int] = 2
     name: ClassVar[str] = "imputation"
     title: ClassVar[str] = "Hidden values"
     needs: ClassVar[tuple[str, ...]] = ("train", "test")
@@ -71,7 +72,9 @@ class Imputation(Protocol):
             guesses |= _guesses(left, spec)
             guesses["untrained network"] = normalised(model.untrained().reconstruct(left), spec)
         truth = normalised(test.x, spec)
-        scores = [row for method, guess in guesses.items() for row in self._rows(method, truth, guess, hidden)]
+        scores = [
+            row for method, guess in guesses.items() for row in self._rows(method, truth, guess, hidden, test.groups)
+        ]
         notes = {"hidden": int(hidden.sum()), "observed": int(test.observed().sum()), "units": "deviations of train"}
         return with_roles(scores, type(model).__name__), notes
 
@@ -88,17 +91,23 @@ class Imputation(Protocol):
             )
         return hidden
 
-    def _rows(self, method: str, truth: Array, guess: Array, hidden: Array) -> list[Score]:
+    def _rows(self, method: str, truth: Array, guess: Array, hidden: Array, groups: Array | None) -> list[Score]:
         if guess.shape != truth.shape:
             raise DataError(
                 f"{method} reconstructed shape {guess.shape}; expected that of the test part, {truth.shape}."
             )
         miss = np.where(hidden, guess.astype(np.float64) - truth, 0.0)
         counts = hidden.sum((1, 2))
+        asked = counts > 0
         found = []
         for metric, errors in (("MSE", np.square(miss)), ("MAE", np.abs(miss))):
-            sums = errors.sum((1, 2))[counts > 0]
-            value, draws = pooled_mean(sums, counts[counts > 0], resamples=self.resamples, seed=self.seed)
+            value, draws = pooled_mean(
+                errors.sum((1, 2))[asked],
+                counts[asked],
+                resamples=self.resamples,
+                seed=self.seed,
+                groups=None if groups is None else groups[asked],
+            )
             found.append(
                 score_row(
                     method=method,

@@ -77,11 +77,15 @@ class LatentLeakage(Protocol):
 
     Notes
     -----
-    ``leakage_gap`` of a code is the accuracy on its own kind of factor minus that on the other kind,
-    signed. Dynamic codes are flattened over time, or summarised (mean, standard deviation, last)
-    where lengths differ. A dynamic factor with labels per step is read position by position: each
-    window's code predicts the majority label of its steps, and the static code is paired with every
-    position; all positions of a sequence stay on one side of a split. Codes are posterior means.
+    ``leakage_gap`` of a code is the accuracy on its own kind of factor minus that on the other kind, signed. In
+    the corrected form a read of the other kind below the majority class counts as that: where test holds
+    combinations of factors that training never showed (``unseen``), a code that holds its own factor exactly
+    makes the classifier answer with combinations it knows, which are all wrong. Such a read is no evidence for a
+    clean code either; how many combinations of test were shown stands in the notes. Dynamic codes are flattened
+    over time, or summarised (mean, standard deviation, last) where lengths differ. A dynamic factor with labels
+    per step is read position by position: each window's code predicts the majority label of its steps, and the
+    static code is paired with every position; all positions of a sequence stay on one side of a split. Codes are
+    posterior means.
 
     The published form learns from test sequences of the very classes that it is scored on; the
     corrected one asks what codes of new sequences tell. It needs classes that occur in train.
@@ -100,6 +104,7 @@ class LatentLeakage(Protocol):
     title: ClassVar[str] = "Leakage between the codes"
     needs: ClassVar[tuple[str, ...]] = ("train", "test")
     welcome: ClassVar[tuple[str, ...]] = ("valid",)
+    version: ClassVar[int] = 2
     published: ClassVar[tuple[Printed, ...]] = _printed_numbers()
 
     classifiers: tuple[Classifier, ...] = hyper(default=("SVC",))
@@ -130,14 +135,20 @@ class LatentLeakage(Protocol):
             used = ["test"] if form == "published" else ["test", *(name for name in parts if name != "test")]
             labels = {kind: _labels(name, [(parts[p], own[p]) for p in used]) for kind, name in names.items()}
             rounds = self._rounds(form, labels, len(parts["test"]))
-            notes[form] = {"sequences to fit on": int(rounds[0][0].sum()), "to score on": int(rounds[0][1].sum())}
+            notes[form] = {
+                "sequences to fit on": int(rounds[0][0].sum()),
+                "to score on": int(rounds[0][1].sum()),
+                "of these, with a combination of factors that is fitted on": _shown(labels, *rounds[0]),
+            }
+            groups = parts["test"].groups
             for method, codes in coders.items():
                 tables = self._tables(joined([codes[p] for p in used]), labels, names)
+                guesses = {key: self._read(table, form, MAJORITY, rounds, groups) for key, table in tables.items()}
                 for classifier in self.classifiers:
                     asked = MAJORITY if method == MAJORITY else classifier
-                    readings = {key: self._read(table, form, asked, rounds) for key, table in tables.items()}
+                    readings = {key: self._read(table, form, asked, rounds, groups) for key, table in tables.items()}
                     role: Role = "model" if method == type(model).__name__ else "control"
-                    rows += _rows(_Group(method, classifier, form, role), names, readings)
+                    rows += _rows(_Group(method, classifier, form, role), names, readings, guesses)
         return rows, notes
 
     def _places(self, parts: Mapping[str, Sequences]) -> tuple[Printed, ...]:
@@ -182,7 +193,9 @@ class LatentLeakage(Protocol):
             for kind, name in names.items()
         }
 
-    def _read(self, table: Table, form: Form, classifier: str, rounds: list[tuple[Array, Array]]) -> _Reading:
+    def _read(
+        self, table: Table, form: Form, classifier: str, rounds: list[tuple[Array, Array]], groups: Array | None
+    ) -> _Reading:
         if form == "published":
             counts = [table.hits(classifier, fit, score, self.seed + k) for k, (fit, score) in enumerate(rounds)]
             shares = np.array([hits.sum() / rows.sum() for hits, rows in counts])
@@ -193,7 +206,11 @@ class LatentLeakage(Protocol):
             table = table.standardised(fit)
         hits, rows = (values[score] for values in table.hits(classifier, fit, score, self.seed))
         draws = bootstrap(
-            lambda drawn: hits[drawn].sum() / rows[drawn].sum(), len(hits), resamples=self.resamples, seed=self.seed
+            lambda drawn: hits[drawn].sum() / rows[drawn].sum(),
+            len(hits),
+            resamples=self.resamples,
+            seed=self.seed,
+            groups=groups,
         )
         return _Reading(hits.sum() / rows.sum(), draws, "test resamples")
 
@@ -203,6 +220,10 @@ class _Reading:
     value: float
     draws: Array
     over: str
+
+
+def _at_least(reading: _Reading, floor: _Reading) -> _Reading:
+    return _Reading(max(reading.value, floor.value), np.maximum(reading.draws, floor.draws), reading.over)
 
 
 @dataclass(frozen=True)
@@ -228,7 +249,21 @@ def _strata(labels: Mapping[Kind, Array], n_scored: int) -> Array | None:
     return None
 
 
-def _rows(group: _Group, names: Mapping[Kind, str], readings: Mapping[tuple[Kind, Kind], _Reading]) -> list[Score]:
+def _shown(labels: Mapping[Kind, Array], fit: Array, score: Array) -> int | None:
+    """How many scored sequences combine factors as one that is fitted on does; None unless both have one label each."""
+    if len(labels) < 2 or any(values.ndim > 1 for values in labels.values()):
+        return None
+    pairs = np.stack(list(labels.values()), 1)
+    known = {tuple(pair) for pair in pairs[fit].tolist()}
+    return sum(tuple(pair) in known for pair in pairs[score].tolist())
+
+
+def _rows(
+    group: _Group,
+    names: Mapping[Kind, str],
+    readings: Mapping[tuple[Kind, Kind], _Reading],
+    guesses: Mapping[tuple[Kind, Kind], _Reading],
+) -> list[Score]:
     def row(metric: str, factor: str, better: str, reading: _Reading) -> Score:
         return score_row(
             method=group.method,
@@ -249,6 +284,8 @@ def _rows(group: _Group, names: Mapping[Kind, str], readings: Mapping[tuple[Kind
     others: dict[Kind, Kind] = {"static": "dynamic", "dynamic": "static"}
     for code, other in others.items() if len(names) == 2 else ():
         own, cross = readings[code, code], readings[code, other]
+        if group.form == "corrected":
+            cross = _at_least(cross, guesses[code, other])
         gap = _Reading(float(leakage_gap(own.value, cross.value)), leakage_gap(own.draws, cross.draws), own.over)
         rows.append(row("leakage_gap", f"{code} code", "higher", gap))
     return rows

@@ -80,11 +80,11 @@ class Reconstruction(Protocol):
         rows: list[Score] = []
         for method, guess in guesses.items():
             sums, counts = squared_sums(test, guess, spec)
-            rows += self._rows(method, sums, counts, test.spec.kind == "image")
+            rows += self._rows(method, sums, counts, test)
         notes = {"sequences": len(test), "values": int(counts.sum()), "units": "as networks see the data"}
         return with_roles(rows, type(model).__name__), notes
 
-    def _rows(self, method: str, sums: Array, counts: Array, image: bool) -> list[Score]:
+    def _rows(self, method: str, sums: Array, counts: Array, test: Sequences) -> list[Score]:
         def mse(rows: Array) -> float:
             return float(sums[rows].sum() / counts[rows].sum())
 
@@ -92,11 +92,11 @@ class Reconstruction(Protocol):
             "squared error per sequence": ("lower", lambda rows: float(sums[rows].mean())),
             "MSE": ("lower", mse),
         }
-        if image:
+        if test.spec.kind == "image":
             metrics["PSNR"] = ("higher", lambda rows: psnr(mse(rows)))
         rows = []
         for metric, (better, score) in metrics.items():
-            draws = bootstrap(score, len(sums), resamples=self.resamples, seed=self.seed)
+            draws = bootstrap(score, len(sums), resamples=self.resamples, seed=self.seed, groups=test.groups)
             rows.append(
                 score_row(
                     method=method,

@@ -87,6 +87,7 @@ class SeriesLeakage(Protocol):
     50
     """
 
+    version: ClassVar[int] = 2
     name: ClassVar[str] = "series-leakage"
     title: ClassVar[str] = "Leakage between the codes of series"
 
@@ -109,13 +110,20 @@ class SeriesLeakage(Protocol):
         found: list[Score] = []
         values: dict[str, int] = {}
         for method, codes in coders.items():
-            readings = {asked: self._read(*asked, codes, targets) for asked in ASKED}
+            readings = {asked: self._read(*asked, codes, targets, parts["test"].groups) for asked in ASKED}
             values |= {target: reading.values for (target, _), reading in readings.items()}
             found += _rows(method, readings)
         notes = {"sequences": {name: len(part) for name, part in parts.items()}, "values of test": values}
         return with_roles(found, type(model).__name__), notes
 
-    def _read(self, target: Target, code: Code, codes: Mapping[str, Factors], targets: Mapping[str, _Targets]) -> _R2:
+    def _read(
+        self,
+        target: Target,
+        code: Code,
+        codes: Mapping[str, Factors],
+        targets: Mapping[str, _Targets],
+        groups: Array | None,
+    ) -> _R2:
         """Regressions on train, strengths from valid, errors on test."""
         positions = targets["train"].known.shape[1]  # of later ones train knows nothing
         blocks = [_blocks(target, code, codes[name], targets[name], positions) for name in self.needs]
@@ -147,7 +155,8 @@ class SeriesLeakage(Protocol):
             total = totals[drawn].sum()
             return float(1 - errors[drawn].sum() / total) if total > 0 else np.nan
 
-        return _R2(score(np.arange(n)), bootstrap(score, n, resamples=self.resamples, seed=self.seed), values)
+        draws = bootstrap(score, n, resamples=self.resamples, seed=self.seed, groups=groups)
+        return _R2(score(np.arange(n)), draws, values)
 
 
 @dataclass(frozen=True)

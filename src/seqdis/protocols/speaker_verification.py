@@ -85,6 +85,7 @@ class SpeakerVerification(Protocol):
     title: ClassVar[str] = "Speaker verification"
     needs: ClassVar[tuple[str, ...]] = ("train", "test")
     welcome: ClassVar[tuple[str, ...]] = ("valid",)
+    version: ClassVar[int] = 2
     published: ClassVar[tuple[Printed, ...]] = (
         Printed(key="static_EER_percent", metric="EER", factor="static", better="lower", unit=0.01),
         Printed(key="dynamic_EER_percent", metric="EER", factor="dynamic", better="higher", unit=0.01),
@@ -121,7 +122,7 @@ class SpeakerVerification(Protocol):
         notes: dict[str, Any] = {"utterances": len(trials.speaker), "speakers": len(np.unique(trials.speaker))}
         if content:
             notes["content"] = {"read": content} | {f"sequences of {name}": len(part) for name, part in read.items()}
-            rows += self._contents(content, read, means)
+            rows += self._contents(content, read, means, test.labels[self.speaker])
         return with_roles(rows, type(model).__name__), notes
 
     def _content(self, test: Sequences) -> str | None:
@@ -148,7 +149,11 @@ class SpeakerVerification(Protocol):
         return rows
 
     def _contents(
-        self, content: str, parts: Mapping[str, Sequences], coders: Mapping[str, Mapping[str, Factors]]
+        self,
+        content: str,
+        parts: Mapping[str, Sequences],
+        coders: Mapping[str, Mapping[str, Factors]],
+        speaker: Array,
     ) -> list[Score]:
         """Accuracies of reading what is said from either code."""
         rows = []
@@ -159,9 +164,18 @@ class SpeakerVerification(Protocol):
                 if method == STARVED and code == "static":
                     continue
                 tables = {name: _table(codes[name], code, part, content) for name, part in parts.items()}
-                hits, asked = _hits(tables)
-                value, draws = pooled_mean(hits, asked, resamples=self.resamples, seed=self.seed)
-                rows.append(_row(method, "accuracy", factor, "corrected", better, value, draws, "test resamples"))
+                hits, rows_asked = _hits(tables)
+                any_asked = rows_asked > 0
+                value, draws = pooled_mean(
+                    hits[any_asked],
+                    rows_asked[any_asked],
+                    resamples=self.resamples,
+                    seed=self.seed,
+                    groups=speaker[any_asked],
+                )
+                rows.append(
+                    _row(method, "accuracy", factor, "corrected", better, value, draws, "resamples of speakers")
+                )
             if len(coders) > 1:
                 common = np.bincount(tables["train"].y).argmax()
                 value = float((tables["test"].y == common).mean())
@@ -244,11 +258,11 @@ def _table(codes: Factors, code: Kind, part: Sequences, content: str) -> Table:
 
 
 def _hits(tables: Mapping[str, Table]) -> tuple[Array, Array]:
-    """Right answers and rows asked, of test sequences that have any."""
+    """Right answers and rows asked of every test sequence."""
     train, test = tables["train"], tables["test"]
     # Without a valid part nothing is chosen: one penalty, and what it is compared with does not matter.
     valid, logistic = (tables["valid"], Logistic()) if "valid" in tables else (train, Logistic(strengths=(1e-2,)))
     said = logistic.fit(train.x, train.y, valid.x, valid.y).predict_proba(test.x).argmax(1)
     asked = np.bincount(test.sequence, minlength=test.n)
     hits = np.bincount(test.sequence, weights=said == test.y, minlength=test.n)
-    return hits[asked > 0], asked[asked > 0]
+    return hits, asked

@@ -26,8 +26,9 @@ SPLITS = {
     "random": "Over splits, after averaging each over its seeds. The J splits divide the same sequences again: "
     "variance of the mean (1/J + test size/training size) times that of the differences (Nadeau and Bengio 2003).",
     "independent": "Over splits, after averaging each over its seeds; the splits share no sequences.",
-    "same test": "Over divisions of train and valid; all share one test part, so the interval does not cover which "
-    "sequences were tested on.",
+    "same test": "Over divisions of train and valid, which overlap: variance of the mean (1/J + valid size/training "
+    "size) times that of the differences. All share one test part; the interval does not cover which sequences are in "
+    "it.",
 }
 
 
