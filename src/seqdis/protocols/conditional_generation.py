@@ -60,8 +60,8 @@ class ConditionalGeneration(JudgedProtocol):
     Parameters
     ----------
     forms : tuple of "published" and "corrected"
-        *published*: as the released loaders, the last incomplete batch of ``batch_size`` is left out,
-        and the balanced subset is chosen by ``balance``.
+        *published*: as the released loaders, which shuffle, the last incomplete batch of ``batch_size`` is left
+        out, and the balanced subset is chosen by ``balance``.
         *corrected*: nothing left out, balanced by the label that is judged.
     batch_size : int
         Of the published form.
@@ -99,6 +99,7 @@ class ConditionalGeneration(JudgedProtocol):
 
     name: ClassVar[str] = "conditional-generation"
     title: ClassVar[str] = "One code kept, by a judge"
+    version: ClassVar[int] = 2
     published: ClassVar[tuple[Printed, ...]] = tuple(
         Printed(
             key=key,
@@ -229,10 +230,12 @@ class ConditionalGeneration(JudgedProtocol):
     def _pairs(self, real: RealTest, repeat: int) -> tuple[Array, Array]:
         return different_pairs(len(real.part), len(real.part), self._seed_of(repeat))
 
-    def _shown(self, form: Form, n: int) -> slice:
-        """Sequences that count; where not one batch is full, none is left out."""
+    def _shown(self, form: Form, n: int) -> Array:
+        """Rows that count; where not one batch is full, none is left out."""
         whole = n // self.batch_size * self.batch_size
-        return slice(whole if form == "published" and whole else n)
+        if form == "corrected" or not whole:
+            return np.arange(n)
+        return np.sort(np.random.default_rng(self.seed).permutation(n)[:whole])
 
     def _balancing(self, form: Form, factor: str, real: RealTest) -> Array:
         released = form == "published" and self.balance == "released"
