@@ -85,7 +85,7 @@ def test_splits_have_a_spread_of_their_own_and_another_note():
     assert "training noise only" not in page
 
 
-@pytest.mark.parametrize(("kind", "words"), [("same test", "all share one test part"), ("independent", "no sequences")])
+@pytest.mark.parametrize(("kind", "words"), [("same test", "All share one test part"), ("independent", "no sequences")])
 def test_the_note_on_splits_says_what_they_have_in_common(kind, words):
     overs = tuple(replace(each, over="splits") for each in GROUP.differences)
     page = study_page(ABOUT, [replace(GROUP, differences=overs, splits=kind)])
