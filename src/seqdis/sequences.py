@@ -136,8 +136,8 @@ class Sequences:
     ids : array, (n,)
         How the source calls each sequence.
     groups : array or None, (n,)
-        Sequences that are no independent evidence carry the same value: one month seen from twelve stations, one
-        speaker's words. What another test part might give is asked by drawing whole groups.
+        Sequences that are no independent evidence carry the same value, such as one month seen from twelve stations.
+        What another test part might give is asked by drawing whole groups.
     name : str
         Where it comes from, for reports ("physionet/test").
     """
@@ -205,7 +205,10 @@ class Sequences:
         )
 
     def fingerprint(self) -> str:
-        """Hash of all that can change a result: values, masks, lengths, labels."""
+        """Hash of values, masks, lengths, times and labels.
+
+        Not of `ids` and `groups`: data that differ only in what belongs together share a fingerprint.
+        """
         digest = hashlib.sha256(repr(self.spec).encode())
         labels = {f"label {name}": values for name, values in self.labels.items()}
         arrays = {"x": self.x, "mask": self.mask, "lengths": self.lengths, "times": self.times, **labels}

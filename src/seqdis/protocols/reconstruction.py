@@ -55,6 +55,7 @@ class Reconstruction(Protocol):
     name: ClassVar[str] = "reconstruction"
     title: ClassVar[str] = "Reconstruction"
     needs: ClassVar[tuple[str, ...]] = ("train", "test")
+    version: ClassVar[int] = 2
     published: ClassVar[tuple[Printed, ...]] = (
         Printed(
             key="reconstruction_MSE_sum_per_sequence", metric="squared error per sequence", factor="", better="lower"
