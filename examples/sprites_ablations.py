@@ -2,8 +2,8 @@
 
 Run it with `seqdis bench examples/sprites_ablations.py`; the full method is the run of that study and is not repeated.
 A random anchor is drawn once per run by the training seed, so that the seeds of "random per run" are six draws.
-Eight methods with six seeds are 48 fits, of which three of the full method are shared: about 25 minutes of one core of an
-AMD EPYC each. `--seeds 0` runs one seed of each, `--jobs 2` two at a time.
+Eight methods with six seeds are 48 fits, of which three of the full method are shared: about 25 minutes of one core of
+an AMD EPYC each. `--seeds 0` runs one seed of each, `--jobs 2` two at a time.
 """
 
 from __future__ import annotations
