@@ -307,3 +307,14 @@ def test_public_names_are_found_and_others_are_not() -> None:
     assert {getattr(seqdis, name).__name__ for name in seqdis.__all__} == set(seqdis.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'lode'"):
         _ = seqdis.lode
+
+
+def test_settings_changed_after_fit_are_not_saved_with_its_weights(tmp_path):
+    x = np.random.default_rng(0).normal(size=(8, 8, 2))
+    model = DBSE(training=Training(max_epochs=1)).fit(x)
+    model.set_params(anchor_weight=9.0)
+    with pytest.raises(SettingsError, match="settings were changed after fit"):
+        model.save(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    model.set_params(anchor_weight=DBSE().anchor_weight)
+    model.save(tmp_path / "run")

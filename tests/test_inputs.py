@@ -346,3 +346,16 @@ def test_missing_word_label_is_unknown_not_a_class() -> None:
     found = from_frame(frame, labels=["sex"])
     assert found.labels["sex"].tolist() == [1, -1, 0]
     assert found.spec.factor("sex").classes == ("f", "m")
+
+
+def test_a_masked_array_is_refused_with_the_way_to_pass_it():
+    x = np.ma.masked_less(np.arange(24.0).reshape(2, 4, 3), 5)
+    with pytest.raises(DataError, match=r"masked array; pass `X.filled\(0\)`"):
+        as_sequences(x)
+    assert as_sequences(x.filled(0), mask=~np.ma.getmaskarray(x)).mask.sum() == 19
+
+
+def test_large_integers_are_numbers_and_no_classes():
+    x = np.zeros((3, 4, 1), dtype=np.float32)
+    spec = as_sequences(x, labels={"record": np.array([3_000_000, 7, 8]), "ward": np.array([0, 1, 2])}).spec
+    assert [len(factor.classes) for factor in spec.factors] == [0, 3]

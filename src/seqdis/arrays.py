@@ -16,6 +16,10 @@ CHANNELS = (1, 3, 4)
 
 def checked(X: Any, name: str) -> Array:
     """Real numbers of one array or tensor, of any type and rank, not empty."""
+    if isinstance(X, np.ma.MaskedArray):
+        raise DataError(
+            f"{name}: a masked array; pass `X.filled(0)` and `mask=~np.ma.getmaskarray(X)` (true = observed)."
+        )
     if isinstance(X, torch.Tensor):
         X = X.detach().cpu()
         X = X.float() if X.dtype == torch.bfloat16 else X  # NumPy has no bfloat16

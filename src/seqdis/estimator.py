@@ -296,8 +296,15 @@ class Disentangler(TransformerMixin, Settings):
         ------
         RunFolderError
             The folder holds another run, or something that is not a run; nothing is overwritten.
+        SettingsError
+            Settings were changed after `fit`: the weights belong to others.
         """
         self._check_fitted()
+        if signature(self) != self.identity_["settings"]:
+            raise SettingsError(
+                f"{type(self).__name__}.save: settings were changed after fit, the weights belong to the earlier ones. "
+                "Call fit again, or save before changing them."
+            )
         target = RunFolder(folder, self.identity_)
         if not target.claim(self._description(None)):
             target.write_history(self.history_)

@@ -7,6 +7,9 @@ import pandas as pd
 
 from seqdis.sequences import Array, FactorSpec
 
+MOST_CLASSES = 1000
+"""Integers above are numbers, such as record numbers or dates, and no codes of classes."""
+
 
 def codes(values: Array) -> Array:
     """Labels as integers (words by their sorted order, -1 where missing) or floats."""
@@ -24,7 +27,7 @@ def classes_of(values: Array) -> tuple[str, ...]:
     if values.dtype.kind in "OUSTb":
         words, missing = _words(values)
         return tuple(np.unique(words[~missing]).tolist())
-    if values.dtype.kind in "iu" and values.size and values.min() >= -1:
+    if values.dtype.kind in "iu" and values.size and values.min() >= -1 and values.max() < MOST_CLASSES:
         return tuple(str(i) for i in range(int(values.max()) + 1))
     return ()
 
