@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -254,9 +256,13 @@ def test_validation_data_must_fit() -> None:
 def test_columns_of_a_table_must_be_those_that_were_fitted() -> None:
     table = pd.DataFrame({"id": np.repeat([1, 2], 9), "time": np.tile(np.arange(9), 2), "u": range(18), "v": range(18)})
     model = method().fit(from_frame(table))
-    with pytest.raises(DataError, match="features v, u; DBSE was fitted on u, v"):
-        model.encode(table[["id", "time", "v", "u"]])
-    assert len(model.encode(table)) == 2
+    with pytest.raises(DataError, match="features w, v; DBSE was fitted on u, v"):
+        model.encode(table.rename(columns={"u": "w"}))
+    codes = model.encode(table)
+    assert len(codes) == 2
+    turned = from_frame(table[["id", "time", "v", "u"]])
+    np.testing.assert_array_equal(model.encode(turned).static, codes.static)
+    assert turned.spec.feature_names == ("v", "u")  # what was given stays as it was
 
 
 @pytest.mark.parametrize(
@@ -318,3 +324,36 @@ def test_settings_changed_after_fit_are_not_saved_with_its_weights(tmp_path):
     assert not (tmp_path / "run").exists()
     model.set_params(anchor_weight=DBSE().anchor_weight)
     model.save(tmp_path / "run")
+
+
+RAGGED = [np.random.default_rng(n).normal(size=(n, 3)) for n in (4, 9, 6)]
+
+
+def test_beyond_the_length_of_a_ragged_sequence_nothing_is_made_up() -> None:
+    model = method().fit(RAGGED)
+    padded = np.arange(9) >= np.array([4, 9, 6])[:, None]
+    made = {
+        "reconstruct": model.reconstruct(RAGGED),
+        "swap": model.swap(RAGGED[::-1], RAGGED),
+        "sample": model.sample(like=RAGGED, keep="dynamic"),
+    }
+    for name, values in made.items():
+        np.testing.assert_array_equal(np.isnan(values), np.broadcast_to(padded[..., None], (3, 9, 3)), err_msg=name)
+    assert not np.isnan(model.sample(like=RAGGED, keep="static")).any()  # dynamics of one length for all
+    again = model.encode([values[~np.isnan(values[:, 0])] for values in made["swap"]])
+    assert again.lengths is not None
+    assert again.lengths.tolist() == model.encode(RAGGED).lengths.tolist()
+
+
+def test_ragged_sequences_have_the_columns_of_training_in_a_pipeline() -> None:
+    model = method().fit(RAGGED)
+    names = model.get_feature_names_out()
+    assert model.transform(RAGGED).shape == (3, len(names))
+    assert model.transform([RAGGED[0], RAGGED[2]]).shape == (2, len(names))  # neither is as long
+    np.testing.assert_allclose(model.transform([RAGGED[0], RAGGED[2]]), model.transform(RAGGED)[[0, 2]], atol=1e-5)
+
+
+@pytest.mark.parametrize("path", [Path("gait.npy"), "gait.npy"])
+def test_a_path_is_no_data(path: Path | str) -> None:
+    with pytest.raises(DataError, match=r"got a path, 'gait\.npy'\. Read it with seqdis\.datasets: UserFile"):
+        method().fit(path)

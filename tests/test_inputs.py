@@ -359,3 +359,22 @@ def test_large_integers_are_numbers_and_no_classes():
     x = np.zeros((3, 4, 1), dtype=np.float32)
     spec = as_sequences(x, labels={"record": np.array([3_000_000, 7, 8]), "ward": np.array([0, 1, 2])}).spec
     assert [len(factor.classes) for factor in spec.factors] == [0, 3]
+
+
+def test_an_unknown_label_does_not_make_a_factor_dynamic() -> None:
+    table = pd.DataFrame({"id": [1, 1, 2, 2, 3, 3], "time": [0, 1] * 3, "u": range(6)})
+    table["ward"] = ["a", None, "b", "b", None, None]
+    table["died"] = [0, 0, 1, np.nan, np.nan, np.nan]
+    table["weight"] = [60.5, np.nan, np.nan, 71.0, np.nan, np.nan]
+    table["stage"] = [0, np.nan, 1, 2, np.nan, np.nan]
+    found = from_frame(table, labels=("ward", "died", "weight", "stage"))
+    assert [(f.name, f.kind, f.classes) for f in found.spec.factors] == [
+        ("ward", "static", ("a", "b")),
+        ("died", "static", ("0", "1")),
+        ("weight", "static", ()),
+        ("stage", "dynamic", ("0", "1", "2")),
+    ]
+    assert found.labels["ward"].tolist() == [0, 1, -1]
+    assert found.labels["died"].tolist() == [0, 1, -1]
+    np.testing.assert_array_equal(found.labels["weight"], [60.5, 71.0, np.nan])
+    assert found.labels["stage"].tolist() == [[0, -1], [1, 2], [-1, -1]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ def checked(X: Any, name: str) -> Array:
         raise DataError(
             f"{name}: a masked array; pass `X.filled(0)` and `mask=~np.ma.getmaskarray(X)` (true = observed)."
         )
+    if isinstance(X, str | Path):
+        raise DataError(f"{name}: got a path, {str(X)!r}. Read it with seqdis.datasets: UserFile(path=...) for a file.")
     if isinstance(X, torch.Tensor):
         X = X.detach().cpu()
         X = X.float() if X.dtype == torch.bfloat16 else X  # NumPy has no bfloat16

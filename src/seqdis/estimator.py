@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -17,7 +18,7 @@ from seqdis import entries
 from seqdis.errors import CapabilityError, DataError, RunFolderError, SettingsError, unknown_name
 from seqdis.factors import Factors
 from seqdis.hyperparameters import Settings, from_dict, hyper, hyperparameters, plain, signature, to_dict, validate
-from seqdis.inputs import as_sequences, standardised
+from seqdis.inputs import as_sequences, standardised, with_features
 from seqdis.nn.network import Network
 from seqdis.sequences import Array, DataSpec, Kind, Sequences
 from seqdis.training import Training
@@ -125,10 +126,10 @@ class Disentangler(TransformerMixin, Settings):
             self.history_ = folder.history()
         else:
             settings = plain(self).training
-            with cpu_threads(settings, self.spec_):
+            with cpu_threads(settings, self.spec_), nullcontext() if folder is None else folder.alone():
                 self.history_ = train(network, train_set, settings, valid=valid_set, folder=folder, watch=watch)
-            if folder is not None:
-                folder.finish(network, self._description(about))
+                if folder is not None:
+                    folder.finish(network, self._description(about))
         self.identity_ = identity
         self.network_ = network.cpu().eval()
         return self
@@ -195,9 +196,15 @@ class Disentangler(TransformerMixin, Settings):
         return self._in_data_units(torch.cat(parts))
 
     def transform(self, X: Any) -> Array:
-        """Codes as one 2-D array for pipelines: static columns, then dynamic ones, time-major."""
-        static, dynamic = self.encode(X)
-        return torch.cat([static, dynamic.flatten(1)], dim=1).numpy()
+        """Codes as one 2-D array for pipelines: static columns, then dynamic ones, time-major.
+
+        Ragged sequences give the columns of the training length, zero where a sequence has ended.
+        """
+        codes = self.encode(X)
+        dynamic, windows = codes.dynamic, -(-self.spec_.length // self._network.stride)
+        if codes.lengths is not None and dynamic.shape[1] < windows:  # as many columns as in training
+            dynamic = torch.nn.functional.pad(dynamic, (0, 0, 0, windows - dynamic.shape[1]))
+        return torch.cat([codes.static, dynamic.flatten(1)], dim=1).numpy()
 
     def inverse_transform(self, Z: Any) -> Array:
         """Observations of what `transform` returned."""
@@ -222,18 +229,21 @@ class Disentangler(TransformerMixin, Settings):
     # Interventions
 
     def reconstruct(self, X: Any, *, mask: Any = None, lengths: Any = None) -> Array:
-        """Decoded posterior means, of the shape of ``X``."""
+        """Decoded posterior means, of the shape of ``X``; NaN beyond the length of a ragged sequence."""
         data = self._input(X, mask, lengths)
-        return self.decode(self.encode(data))[:, : data.x.shape[1]]
+        return _cut(self.decode(self.encode(data)), data)
 
     def swap(self, static_of: Any, dynamic_of: Any) -> Array:
-        """Row by row, the static code of the first with the dynamic codes of the second."""
+        """Row by row, the static code of the first with the dynamic codes of the second.
+
+        Hybrids have the lengths of the second: NaN beyond those, if they differ.
+        """
         first, second = self._input(static_of), self._input(dynamic_of)
         if len(first) != len(second):
             raise DataError(f"swap pairs rows: got {len(first)} and {len(second)} sequences.")
         dynamic = self.encode(second)
         hybrid = Factors(self.encode(first).static, dynamic.dynamic, dynamic.lengths)
-        return self.decode(hybrid)[:, : second.x.shape[1]]
+        return _cut(self.decode(hybrid), second)
 
     def sample(
         self,
@@ -252,7 +262,8 @@ class Disentangler(TransformerMixin, Settings):
         n, length
             How many, of how many steps (default: as in training). With ``like``, its own.
         like, keep
-            ``keep="static"`` redraws the dynamics of ``like``; ``keep="dynamic"`` its static code.
+            ``keep="static"`` redraws the dynamics of ``like``, at one length for all; ``keep="dynamic"`` its static
+            code, with NaN beyond the lengths of ``like``.
         mean
             Decode the prior's step means along a sampled path, as published evaluations do,
             instead of the samples.
@@ -277,7 +288,8 @@ class Disentangler(TransformerMixin, Settings):
             codes = Factors(kept.static, codes.dynamic)
         elif kept is not None:
             codes = Factors(codes.static, kept.dynamic, kept.lengths)
-        return self.decode(codes)[:, :steps]
+        made = self.decode(codes)[:, :steps]
+        return _cut(made, given) if given is not None and keep == "dynamic" else made
 
     def score(self, X: Any, y: None = None) -> float:
         """Negative mean training loss per sequence, in evaluation mode with fixed draws."""
@@ -368,7 +380,7 @@ class Disentangler(TransformerMixin, Settings):
             raise NotFittedError(f"this {type(self).__name__} is not fitted yet: call fit(X) or seqdis.load(folder).")
 
     def _parts(self, X: Any, valid: Any, mask: Any, lengths: Any) -> tuple[Sequences, Sequences | None]:
-        if hasattr(X, "parts"):
+        if callable(getattr(X, "parts", None)):
             if mask is not None or lengths is not None:
                 raise DataError("a data set carries its own mask and lengths: do not give others beside.")
             parts = X.parts()
@@ -379,6 +391,8 @@ class Disentangler(TransformerMixin, Settings):
     def _input(self, X: Any, mask: Any = None, lengths: Any = None) -> Sequences:
         self._check_fitted()
         data = as_sequences(X, mask=mask, lengths=lengths, kind=None if isinstance(X, Sequences) else self.spec_.kind)
+        if set(data.spec.feature_names) == set(self.spec_.feature_names):
+            data = with_features(data, self.spec_.feature_names)
         self._check_fits(data)
         return data
 
@@ -437,6 +451,7 @@ def load(folder: str | Path) -> Disentangler:
         model.identity_ = dict(content["identity"])
     except (KeyError, TypeError, ValueError, msgspec.ValidationError) as error:
         raise RunFolderError(f"{run.path}/run.json was altered or comes from another version: {error}") from error
+    run.check_finished(content)  # before a network is built of settings that may have been altered
     model.network_ = model._fresh(model.training.seed).eval()
     run.load_weights(model.network_)
     model.history_ = run.history()
@@ -452,6 +467,14 @@ def _check_request(n: int | None, length: int | None, like: bool, keep: str | No
     for name, value in (("n", n), ("length", length)):
         if value is not None and value < 1:
             raise SettingsError(f"sample: {name}={value}; expected at least 1.")
+
+
+def _cut(made: Array, like: Sequences) -> Array:
+    """Decoded sequences with the steps of others, missing where those are padded."""
+    made = made[:, : like.x.shape[1]]
+    if like.lengths is not None:
+        made[np.arange(made.shape[1]) >= like.lengths[:, None]] = np.nan
+    return made
 
 
 def _fitted_spec(data: Sequences) -> DataSpec:

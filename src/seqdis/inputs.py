@@ -21,7 +21,7 @@ from seqdis.arrays import (
     without_missing,
 )
 from seqdis.errors import DataError
-from seqdis.labels import classes_of, codes, factor_of
+from seqdis.labels import classes_of, codes, factor_of, of_table
 from seqdis.sequences import Array, DataSpec, FactorSpec, Kind, Sequences
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def from_frame(
         Columns ``id`` and ``time`` (numbers, or dates, which become hours); ``labels``; every other
         column is a numeric feature.
     labels
-        Columns that hold known factors: static if constant within every sequence, else per step.
+        Columns that hold known factors: static if constant within every sequence where they are known, else per step.
 
     Raises
     ------
@@ -140,21 +140,32 @@ def from_frame(
         raise DataError(f"{name}: {what}. Declare known factors as label columns; encode the rest as numbers.")
     ids, starts = np.unique(frame[id].to_numpy(), return_index=True)
     parts = np.split(frame[features].to_numpy(dtype=np.float64), starts[1:])
-    columns = {label: codes(frame[label].to_numpy()) for label in labels}
-    known: dict[str, Array] = {}
-    for label, values in columns.items():
-        pieces = np.split(values, starts[1:])
-        numeric = values.dtype.kind == "f"
-        static = all(np.array_equal(p, np.full_like(p, p[0]), equal_nan=numeric) for p in pieces)
-        unknown = np.nan if numeric else -1
-        known[label] = np.array([piece[0] for piece in pieces]) if static else stacked(pieces, unknown)
+    columns = {label: of_table(frame[label]) for label in labels}
+    known = {label: _per_sequence(np.split(codes(values), starts[1:])) for label, values in columns.items()}
     result = as_sequences(parts, labels=known, kind="series", name=name)
     stamps = np.split(frame[time].to_numpy(), starts[1:])
     factors = tuple(
-        FactorSpec(name=f.name, kind=f.kind, classes=classes_of(frame[f.name].to_numpy())) for f in result.spec.factors
+        FactorSpec(name=f.name, kind=f.kind, classes=classes_of(columns[f.name])) for f in result.spec.factors
     )
     spec = replace(result.spec, feature_names=tuple(map(str, features)), factors=factors)
     return replace(result, spec=spec, ids=ids, times=stacked(stamps, 0.0))
+
+
+def with_features(sequences: Sequences, names: tuple[str, ...]) -> Sequences:
+    """Series with their columns in the order of these names."""
+    spec = sequences.spec
+    if spec.feature_names == names:
+        return sequences
+    order = [spec.feature_names.index(name) for name in names]
+    center, scale = (
+        tuple(values[i] for i in order) if len(values) > 1 else values for values in (spec.center, spec.scale)
+    )
+    return replace(
+        sequences,
+        x=sequences.x[..., order],
+        mask=None if sequences.mask is None else sequences.mask[..., order],
+        spec=replace(spec, feature_names=names, center=center, scale=scale),
+    )
 
 
 def standardised(sequences: Sequences) -> DataSpec:
@@ -173,6 +184,16 @@ def standardised(sequences: Sequences) -> DataSpec:
     constant = variance <= (1e-6 * np.abs(mean)) ** 2 + 1e-24
     scale = np.where(constant, 1.0, np.sqrt(variance))
     return replace(sequences.spec, center=tuple(mean.tolist()), scale=tuple(scale.tolist()))
+
+
+def _per_sequence(pieces: list[Array]) -> Array:
+    """One label of each sequence if none has two different ones, unknown ones aside; else one per step."""
+    numeric = pieces[0].dtype.kind == "f"
+    given = [piece[~np.isnan(piece) if numeric else piece != -1] for piece in pieces]
+    unknown = np.nan if numeric else -1
+    if all((values == values[:1]).all() for values in given):
+        return np.array([values[0] if len(values) else unknown for values in given])
+    return stacked(pieces, unknown)
 
 
 def _hours_or_numbers(column: pd.Series, name: str) -> pd.Series:

@@ -32,6 +32,16 @@ def classes_of(values: Array) -> tuple[str, ...]:
     return ()
 
 
+def of_table(column: pd.Series) -> Array:
+    """A column of labels; whole numbers with gaps, which pandas reads as floats, are integers, -1 where missing."""
+    values = column.to_numpy()
+    if values.dtype.kind == "f" and np.isnan(values).any():
+        known = values[~np.isnan(values)]
+        if known.size and (known == np.floor(known)).all() and known.min() >= 0 and known.max() < MOST_CLASSES:
+            return np.where(np.isnan(values), -1, values).astype(np.int64)
+    return values
+
+
 def factor_of(name: str, values: Array) -> FactorSpec:
     """Static if there is one label per sequence, dynamic if one per step."""
     return FactorSpec(name=name, kind="static" if values.ndim == 1 else "dynamic", classes=classes_of(values))

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from command_line import ONE_EPOCH, Refused, edit, files, refused
 
@@ -46,8 +47,30 @@ def test_hybrids_are_those_of_the_model(seqdis, runs: Path) -> None:
     assert seqdis("swap file a.npy long.npy --out h.npz") == (0, "h.npz: (12, 11, 3)\n", "")
     expected = load(runs / "file").swap(x, np.load(runs / "long.npy"))
     with np.load(runs / "h.npz") as hybrids:
-        assert hybrids.files == ["x"]
+        assert sorted(hybrids.files) == ["dynamic_ids", "static_ids", "x"]
         np.testing.assert_array_equal(hybrids["x"], expected)
+
+
+def test_hybrids_of_ragged_sequences_say_their_lengths_and_donors(seqdis, runs: Path) -> None:
+    assert seqdis("swap file a.npy b.npz --out h.npz").status == 0
+    with np.load(runs / "h.npz") as hybrids, np.load(runs / "b.npz") as given:
+        np.testing.assert_array_equal(hybrids["lengths"], given["lengths"])
+        np.testing.assert_array_equal((~np.isnan(hybrids["x"][..., 0])).sum(1), given["lengths"])
+        assert hybrids["static_ids"].tolist() == hybrids["dynamic_ids"].tolist() == list(range(12))
+    assert seqdis("encode file h.npz --out again.npz").status == 0
+    with np.load(runs / "again.npz") as codes:
+        assert np.isfinite(codes["static"]).all()
+
+
+def test_new_rows_need_no_labels(seqdis, data: Path) -> None:
+    columns = ("--data.id-column", "patient", "--data.time-column", "hour", "--data.label-columns", "sex")
+    assert seqdis("fit", "dbse", "c.csv", *ONE_EPOCH, *columns, "--out", "run").status == 0
+    table = pd.read_csv(data / "c.csv")
+    features = [name for name in table.columns if name not in ("patient", "hour", "sex")]
+    table[["patient", "hour", *features[::-1]]].to_csv(data / "new.csv", index=False)
+    assert seqdis("encode run c.csv --out one.npz").status == seqdis("encode run new.csv --out two.npz").status == 0
+    with np.load(data / "one.npz") as one, np.load(data / "two.npz") as two:
+        np.testing.assert_array_equal(one["static"], two["static"])
 
 
 MISTAKES = [
@@ -61,11 +84,11 @@ MISTAKES = [
     Refused(
         "encode file two.npy", 1, "two: steps are series of shape (2,); this DBSE was fitted on series of shape (3,)"
     ),
-    Refused("encode file .", 2, "expected a file ending in .npy"),
+    Refused("encode file .", 2, ". is a folder, and file was fitted on file: give a file (.npy or .npz) of series"),
     Refused("encode gone a.npy", 1, "gone is not a run folder: it has no run.json"),
     Refused("encode a.npy file", 1, "a.npy is not a run folder: it has no run.json"),
-    Refused("encode file a.npy a.npy", 2, "encode needs RUN and FILE before any --setting; got file a.npy a.npy"),
-    Refused("swap file a.npy", 2, "swap needs RUN, FILE_A and FILE_B"),
+    Refused("encode file a.npy a.npy", 2, "encode needs RUN and DATA before any --setting; got file a.npy a.npy"),
+    Refused("swap file a.npy", 2, "swap needs RUN, DATA_A and DATA_B"),
     Refused("swap file a.npy two.npy", 1, "two: steps are series of shape (2,)"),
     Refused("swap toy0 a.npy a.npy", 1, "this DBSE was fitted on series of shape (6,)"),
 ]

@@ -154,7 +154,7 @@ MISTAKES = [
     Refused("fit dbse a.npy --training.lr nan", 2, "expected a finite number"),
     Refused("fit dbse a.npy --anchor sideways", 2, "random_per_batch"),
     Refused("fit dbse a.npy --hidden-dim 100000000 --out huge", 1, "out of memory"),
-    Refused("fit dbse a.npy --data.valid 0.9 --data.test 0.9", 2, "split fractions"),
+    Refused("fit dbse a.npy --data.valid 0.9 --data.test 0.9", 2, "nothing is left for train"),
     Refused("fit dbse c.csv", 1, "no column 'id', 'time'"),
     Refused("fit dbse c.csv --data.id-column patient --data.time-column hour", 1, "sex are not numeric"),
     Refused("fit dbse a.npy --out a.npy", 1, "a.npy is a file, not a folder"),

@@ -28,3 +28,8 @@ def test_a_folder_of_recordings_is_fitted_and_found_again(seqdis, tmp_path: Path
     assert run.data.path == str(folder)
     assert run.data.spectrogram.bins == 64
     assert run.data.spec.factor("who").classes == ("ann", "bob")
+    new = tmp_path / "new"
+    new.mkdir()
+    soundfile.write(new / "r.wav", tone(440, 0.1), 16_000)
+    done = seqdis("swap runs/dbse-mine new new")
+    assert done.out == "hybrids.npz: (1, 8, 64)\n", done.err

@@ -47,6 +47,31 @@ def test_a_folder_of_videos_is_fitted_and_found_again(seqdis, folder: Path, tmp_
     run = Run(tmp_path / "runs" / "dbse-myvideos")
     assert run.data.path == str(folder)
     assert run.data.spec.factor("who").classes == ("ann", "bob")
+    assert run.data.labels == str(tmp_path / "labels.csv")  # for commands that run elsewhere
+    (tmp_path / "new").mkdir()
+    (folder / "v3").rename(tmp_path / "new" / "v3")
+    done = seqdis("encode runs/dbse-myvideos new --out codes.npz")
+    assert done.out == "codes.npz: static (1, 2), dynamic (1, 3, 2)\n", done.err
+    with np.load(tmp_path / "codes.npz") as codes:
+        assert codes["ids"].tolist() == ["v3@0"]
+
+
+def test_data_that_moved_are_found_again(seqdis, folder: Path, tmp_path: Path) -> None:
+    assert seqdis(*WORDS, *SMALL, "--out", "run").status == 0
+    folder.rename(tmp_path / "moved")
+    refused(
+        seqdis, tmp_path, Refused("evaluate run latent-leakage", 1, "If they have moved, run the same `seqdis fit`")
+    )
+    again = seqdis(*(word.replace("myvideos/", "moved") for word in WORDS), *SMALL, "--out", "run")
+    assert "already finished with these settings and data: reused" in again.err
+    assert Run(tmp_path / "run").data.path == str(tmp_path / "moved")
+
+
+def test_a_folder_of_two_kinds_is_refused(seqdis, folder: Path, tmp_path: Path) -> None:
+    (folder / "sound.wav").write_bytes(b"")
+    refused(
+        seqdis, tmp_path, Refused("fit dbse myvideos", 2, "'myvideos' holds both videos (or images) and recordings")
+    )
 
 
 def test_a_folder_without_videos_is_refused(seqdis, tmp_path: Path) -> None:

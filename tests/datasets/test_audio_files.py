@@ -118,3 +118,31 @@ def test_stamps_tell_that_a_file_changed(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(DataError, match="cannot be read"):
         stamps(clips)
+
+
+@pytest.mark.parametrize("form", ["wav", "flac"])
+def test_a_recording_that_is_cut_short_is_refused(tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"one.{form}"
+    soundfile.write(path, tone(300, 2.0), 16_000)
+    whole = path.read_bytes()
+    assert len(decoded(Clip(path.name, path), 16_000)) == 32_000
+    path.write_bytes(whole[: len(whole) * 2 // 3])
+    with pytest.raises(DataError, match=rf"one\.{form}(: no sound that can be decoded| is cut short)"):
+        decoded(Clip(path.name, path), 16_000)
+
+
+def test_a_recording_from_a_pipe_does_not_state_its_size(tmp_path: Path) -> None:
+    path = tmp_path / "piped.wav"
+    soundfile.write(path, WAVE, 16_000)
+    raw = bytearray(path.read_bytes())
+    place = raw.index(b"data") + 4
+    raw[place : place + 4] = b"\xff\xff\xff\xff"
+    path.write_bytes(raw)
+    assert len(decoded(Clip(path.name, path), 16_000)) == len(WAVE)
+
+
+def test_samples_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "nan.wav"
+    soundfile.write(path, np.where(np.arange(len(WAVE)) == 5, np.nan, WAVE), 16_000, subtype="FLOAT")
+    with pytest.raises(DataError, match=r"nan\.wav holds samples that are NaN or infinite"):
+        decoded(Clip(path.name, path), 16_000)

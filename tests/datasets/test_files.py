@@ -176,7 +176,7 @@ def test_impossible_parts_are_refused(tmp_path, x):
     np.save(tmp_path / "gait.npy", x[:2])
     with pytest.raises(DataError, match="2 sequences cannot be divided into 3 parts"):
         UserFile(path=str(tmp_path / "gait.npy")).parts()
-    with pytest.raises(SettingsError, match="sum to 1"):
+    with pytest.raises(SettingsError, match="nothing is left for train"):
         UserFile(path=str(tmp_path / "gait.npy"), valid=0.6, test=0.6).parts()
     with pytest.raises(SettingsError, match=r"valid = -0\.1"):
         UserFile(path=str(tmp_path / "gait.npy"), valid=-0.1).parts()
@@ -186,3 +186,35 @@ def test_a_moved_file_is_the_same_run():
     here, there = UserFile(path="a/gait.npy"), UserFile(path="b/gait.npy")
     assert signature(here) == signature(there) != signature(UserFile(path="a/gait.npy", test=0.2))
     assert from_dict(UserFile, to_dict(here)) == here
+
+
+@pytest.mark.parametrize(
+    ("ids", "expected"),
+    [
+        (["007", "08", "10"], ["007", "08", "10"]),  # zeros in front would be lost
+        (["10", "2", "3"], [2, 3, 10]),
+        (["1.5", "0.5", "3"], [0.5, 1.5, 3.0]),
+        (["a", "1", "b"], ["1", "a", "b"]),
+    ],
+)
+def test_ids_are_kept_as_written_where_numbers_would_lose_them(tmp_path, ids, expected):
+    rows = "".join(f"{name},{t},{t}.5\n" for name in ids for t in range(2))
+    (tmp_path / "t.csv").write_text("id,time,u\n" + rows)
+    assert UserFile(path=str(tmp_path / "t.csv")).whole().ids.tolist() == expected
+
+
+def test_tables_without_labels_are_read_where_none_are_needed(tmp_path):
+    (tmp_path / "t.csv").write_text("id,time,u\n1,0,2\n1,1,3\n")
+    data = UserFile(path=str(tmp_path / "t.csv"), label_columns=("sex",))
+    assert data.whole(labelled=False).labels == {}
+    with pytest.raises(DataError, match="no column 'sex'"):
+        data.whole()
+
+
+def test_tables_of_another_dialect_say_what_to_save(tmp_path):
+    (tmp_path / "t.csv").write_text("id;time;u\n1;0;2\n")
+    with pytest.raises(DataError, match=r"one column named 'id;time;u'\. Save it with commas instead of semicolons"):
+        UserFile(path=str(tmp_path / "t.csv")).whole()
+    (tmp_path / "t.csv").write_bytes("id,time,größe\n1,0,2\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"no text in UTF-8 .* Save it again with that encoding"):
+        UserFile(path=str(tmp_path / "t.csv")).whole()

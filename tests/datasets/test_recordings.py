@@ -126,6 +126,13 @@ def test_bad_files_are_named(folder, tmp_path) -> None:
     (folder / "labels.csv").write_text("file,who\nann/0.wav,ann\n")
     with pytest.raises(DataError, match=r"4 of 5 files have no row, such as ann/1\.flac"):
         audio(folder, labels="labels.csv").parts()
+    rows = [f"{name},{'' if name.startswith('cat') else 'x'}" for name in SECONDS]
+    (folder / "labels.csv").write_text("\n".join(["file,who", *rows]))
+    with pytest.raises(DataError, match="column 'who' is empty for some recordings"):
+        audio(folder, labels="labels.csv", apart="who").parts()
+    (folder / "labels.csv").write_text("file,who\n" + "".join(f"{name},x\n" for name in SECONDS))
+    with pytest.raises(DataError, match="1 values of 'who' cannot be divided into 3 parts"):
+        audio(folder, labels="labels.csv", apart="who").parts()
     (folder / "bad.mp3").write_bytes(b"no sound")
     with pytest.raises(DataError, match=r"bad\.mp3: no sound that can be decoded"):
         audio(folder).parts()

@@ -184,7 +184,7 @@ def test_wrong_folders_and_files_are_explained(tmp_path):
         videos(tmp_path).parts()
     (tmp_path / "b" / "1.png").unlink()
     write_frames(tmp_path / "c", 2, 1)
-    with pytest.raises(DataError, match="1 sequences cannot be divided into 3 parts"):
+    with pytest.raises(DataError, match="1 videos cannot be divided into 3 parts"):
         videos(tmp_path).parts()
 
 
@@ -239,13 +239,42 @@ def test_a_frame_that_cannot_be_decoded_is_named(folder, monkeypatch):
         def retrieve(self):
             return (False, None) if self.frame == 6 else self.capture.retrieve()
 
+        def get(self, what):
+            return self.capture.get(what)
+
         def release(self):
             self.capture.release()
 
-    monkeypatch.setattr(_video_files, "opencv", lambda: SimpleNamespace(VideoCapture=Torn))
+    fake = SimpleNamespace(VideoCapture=Torn, CAP_PROP_FRAME_COUNT=cv2.CAP_PROP_FRAME_COUNT)
+    monkeypatch.setattr(_video_files, "opencv", lambda: fake)
     with pytest.raises(DataError, match=r"a\.avi: frame 6 \(counted from 0\) cannot be decoded"):
         _video_files.read_video(folder / "a.avi", 16, 3, "crop")
     assert len(_video_files.read_video(folder / "a.avi", 16, 4, "crop")) == 3  # frame 6 is not wanted
+
+
+@pytest.mark.parametrize("end", [7, 11])
+def test_a_video_that_is_cut_short_is_refused(folder, monkeypatch, end):
+    class Short:
+        """As OpenCV reads a file whose list of frames stands at its start."""
+
+        def __init__(self, path):
+            self.capture, self.left = cv2.VideoCapture(path), end
+
+        def grab(self):
+            self.left -= 1
+            return self.left >= 0 and self.capture.grab()
+
+        def __getattr__(self, name):
+            return getattr(self.capture, name)
+
+    fake = SimpleNamespace(VideoCapture=Short, CAP_PROP_FRAME_COUNT=cv2.CAP_PROP_FRAME_COUNT)
+    monkeypatch.setattr(_video_files, "opencv", lambda: fake)
+    for stride in (1, 5):  # whichever frames are wanted
+        if end == 7:
+            with pytest.raises(DataError, match=r"a\.avi: 7 frames could be read, and the file states 12: it is cut"):
+                _video_files.read_video(folder / "a.avi", 16, stride, "crop")
+        else:  # decoders leave out a frame of a whole file
+            assert len(_video_files.read_video(folder / "a.avi", 16, stride, "crop")) == -(-end // stride)
 
 
 def test_a_moved_folder_is_the_same_run():

@@ -179,6 +179,14 @@ def test_classes_that_train_lacks_are_refused_with_a_way_out():
     assert LatentLeakage(**QUICK, forms=("published",)).run(APART, parts).find(role="model")
 
 
+def test_a_test_part_of_one_sequence_is_too_small_to_be_divided():
+    parts = DATA.parts()
+    parts["test"] = parts["test"][:1]
+    with pytest.raises(DataError, match=r"has 1 sequence\(s\): too few for the published form"):
+        LatentLeakage(**QUICK).run(APART, parts)
+    assert LatentLeakage(**QUICK, forms=("corrected",)).run(APART, parts).find(role="model")
+
+
 def test_printed_numbers_stand_in_the_same_group():
     report = LatentLeakage(repeats=1, forms=("published",)).run(APART, replace(DATA, name="mug"))
     key = ("latent-leakage", "published", "accuracy (SVC)", "gesture from static")

@@ -171,6 +171,12 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "weights truncated": (truncate("weights.safetensors", 100), "does not match the checksum .*truncated or altered"),
     "weights empty": (truncate("weights.safetensors", 0), "does not match the checksum"),
     "weights changed by a bit": (flip, "does not match the checksum"),
+    "log of something else": (
+        lambda run: (run / "log.jsonl").write_text("{}\n"), "log.jsonl, line 1: expected the record of an epoch"
+    ),
+    "settings that no network can be built of": (
+        lambda run: edit(run, lambda c: c["spec"].update(shape=[0])), "settings were altered"
+    ),
     "log broken": (lambda run: (run / "log.jsonl").write_text('{"epoch": 1}\n{"epo'), "log.jsonl cannot be read"),
 }  # fmt: skip
 
@@ -203,3 +209,17 @@ def test_files_are_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(KeyboardInterrupt):
         write_json(tmp_path / "run" / "run.json", {"half": "written"})
     assert (tmp_path / "run" / "run.json").read_bytes() == before
+
+
+def test_two_processes_do_not_fit_one_run(tmp_path: Path) -> None:
+    pytest.importorskip("fcntl")
+    folder = tmp_path / "run"
+    with (
+        RunFolder(folder).alone(),  # locks of one process are told apart by their open files, as those of two are
+        pytest.raises(RunFolderError, match=r"another process is fitting this run\. Wait for it, or give another"),
+        RunFolder(folder).alone(),
+    ):
+        pass
+    with RunFolder(folder).alone():
+        assert [path.name for path in folder.iterdir()] == ["fit.lock"]
+    assert not any(folder.iterdir())

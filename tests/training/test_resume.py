@@ -114,6 +114,7 @@ def another_state(path: Path) -> None:
 DAMAGE = {
     "empty": lambda path: path.write_bytes(b""),
     "truncated": lambda path: path.write_bytes(path.read_bytes()[:500]),
+    "its list of contents cut off": lambda path: path.write_bytes(path.read_bytes()[:5000]),
     "garbage": lambda path: path.write_bytes(b"not a state"),
     "another network": another_state,
     "a list": lambda path: torch.save([1, 2], path),

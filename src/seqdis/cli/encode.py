@@ -1,4 +1,4 @@
-"""``seqdis encode``: codes of a file."""
+"""``seqdis encode``: codes of a file or folder."""
 
 from __future__ import annotations
 
@@ -10,23 +10,26 @@ import numpy as np
 
 from seqdis.cli.parsing import new_file, options, positionals, say, usage_error, wants_help
 from seqdis.cli.runs import Columns, Run
+from seqdis.sequences import Array, Sequences
 
-HELP = """usage: seqdis encode RUN FILE [--out codes.npz]
+HELP = """usage: seqdis encode RUN DATA [--out codes.npz]
                      [--id-column ID] [--time-column TIME] [--label-columns NAME ...]
 
-Write the codes of every sequence in FILE (.npy, .npz, .csv, .parquet) as a NumPy archive with
-`ids` (n,), `static` (n, static_dim), `dynamic` (n, windows, dynamic_dim) and, for ragged sequences,
-`lengths` (n,) in windows. `np.load("codes.npz")["static"]` reads them. Columns are read as in the fit.
+Write the codes of every sequence in DATA, a file (.npy, .npz, .csv, .parquet) or a folder of videos or
+recordings, as a NumPy archive with `ids` (n,), `static` (n, static_dim), `dynamic` (n, windows,
+dynamic_dim) and, for ragged sequences, `lengths` (n,) in windows. `np.load("codes.npz")["static"]` reads
+them. Data are read as in the fit, but need no labels.
 
 examples:
   seqdis encode runs/mine mydata.npy --out codes.npz
   seqdis encode runs/icu stays.csv --id-column patient --time-column hour --out codes.npz
+  seqdis encode runs/clips newclips/ --out codes.npz
 """
 
 
 @dataclass
 class Options(Columns):
-    """How the file is read and where codes go."""
+    """How a table is read and where codes go."""
 
     out: Path = Path("codes.npz")
 
@@ -38,19 +41,23 @@ def run(arguments: list[str]) -> None:
         print(HELP)
         return
     if len(words) != 2:
-        usage_error("encode", "RUN and FILE", arguments)
+        usage_error("encode", "RUN and DATA", arguments)
     each = Run(Path(words[0]))
     chosen = options(Options(**each.columns), flags, f"seqdis encode {shlex.join(words)}", HELP.split("\n\n")[1])
     out = new_file(chosen.out, ".npz")
     sequences = each.read(words[1], chosen)
     codes = each.model.encode(sequences)
-    ids = np.asarray(sequences.ids)
-    ids = ids.astype(str) if ids.dtype == object else ids  # objects would be pickled
-    arrays = {"ids": ids, "static": codes.static.numpy(), "dynamic": codes.dynamic.numpy()}
+    arrays = {"ids": ids_of(sequences), "static": codes.static.numpy(), "dynamic": codes.dynamic.numpy()}
     if codes.lengths is not None:
         arrays["lengths"] = codes.lengths.numpy()
     write_npz(out, arrays)
     say(f"{out}: static {arrays['static'].shape}, dynamic {arrays['dynamic'].shape}")
+
+
+def ids_of(sequences: Sequences) -> Array:
+    """Ids without objects, which would be pickled."""
+    ids = np.asarray(sequences.ids)
+    return ids.astype(str) if ids.dtype == object else ids
 
 
 def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -68,7 +68,7 @@ def run(arguments: list[str]) -> None:
         f"seqdis fit {shlex.join(words)}",
         HELP.split("\n\n")[1],
     )
-    model, data, out = parts[""], parts["data"], Path(parts["options"].out)
+    model, data, out = parts[""], _located(parts["data"]), Path(parts["options"].out)
     train = data.split("train")[0]
     note(
         f"{type(model).__name__} on {data.name}: {len(train)} sequences, {train.x.shape[1]} steps of {train.spec.shape}"
@@ -91,6 +91,15 @@ def about(data: Any, arguments: list[str]) -> dict[str, Any]:
         "data": {"entry": entries.name_of(type(data)), "settings": to_dict(data)},
         "command": "seqdis fit " + shlex.join(arguments),
     }
+
+
+def _located(data: Any) -> Any:
+    """The data with paths from the root: later commands, which may run elsewhere, read them again."""
+    places = {name: getattr(data, name, None) for name in ("path", "root", "labels")}
+    here = {name: Path(place).expanduser() for name, place in places.items() if isinstance(place, str) and place}
+    if "labels" in here and (here.get("path", Path()) / here["labels"]).is_file():
+        del here["labels"]  # found in the folder itself
+    return data.replace(**{name: str(place.absolute()) for name, place in here.items()}) if here else data
 
 
 def _start(word: str, flags: list[str]) -> tuple[Any, list[str]]:

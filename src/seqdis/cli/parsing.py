@@ -69,9 +69,11 @@ def data_of(word: str) -> SequenceDataset:
         return made(entries.names("datasets")[word], SequenceDataset, word)
     # Absolute paths are for later commands, which may run elsewhere.
     if word and path.is_dir():
-        for kind in (VideoFolder, AudioFolder):
-            if kind.readable(path):
-                return kind(path=str(path.absolute()))
+        found = [kind for kind in (VideoFolder, AudioFolder) if kind.readable(path)]
+        if len(found) == 1:
+            return found[0](path=str(path.absolute()))
+        if found:
+            raise SettingsError(f"'{word}' holds both videos (or images) and recordings. Give a folder of either kind.")
         raise SettingsError(
             f"'{word}' is a folder without video files or folders of images, and without audio files. Give a folder of "
             "videos or recordings, or one file."

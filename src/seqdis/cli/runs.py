@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import tyro
 
 from seqdis import entries
-from seqdis.datasets import SequenceDataset, UserFile
-from seqdis.errors import RunFolderError
+from seqdis.datasets import AudioFolder, SequenceDataset, UserFile, VideoFolder
+from seqdis.errors import DataError, RunFolderError, SettingsError
 from seqdis.estimator import Disentangler, load
 from seqdis.evaluation.report import Report
 from seqdis.hyperparameters import from_dict
@@ -57,7 +57,14 @@ class Run:
             raise RunFolderError(f"{self.path} does not say which data set it was fitted on (not made by seqdis fit).")
         entry = entries.find("datasets", str(self.described.get("entry")))
         data: SequenceDataset = from_dict(entry, self.described.get("settings", {}))
-        found, expected = data.fingerprint(), self.model.identity_.get("data")
+        expected = self.model.identity_.get("data")
+        try:
+            found = data.fingerprint()
+        except DataError as error:
+            raise RunFolderError(
+                f"{error} {self.path} was fitted on these data. If they have moved, run the same `seqdis fit` with "
+                "their new place: the run is found again and told where they are."
+            ) from error
         if found != expected:
             raise RunFolderError(
                 f"{self.path}: the training part of {data.name} has changed since the fit (fingerprint {found}, "
@@ -89,15 +96,39 @@ class Run:
         found = self.content.get("about")
         return found if isinstance(found, dict) else {}
 
-    def read(self, file: str, columns: Columns) -> Sequences:
-        """All sequences of a file of the kind that the model was fitted on."""
+    def read(self, word: str, columns: Columns) -> Sequences:
+        """All sequences of a file, or of a folder of videos or recordings, read as in the fit; labels may be missing.
+
+        Raises
+        ------
+        SettingsError
+            A folder, and the model was fitted on something else.
+        """
+        path = Path(word).expanduser()
+        if path.is_dir():
+            return self._folder(path).whole()
         return UserFile(
-            path=file,
+            path=word,
             kind=self.model.spec_.kind,
             id_column=columns.id_column,
             time_column=columns.time_column,
             label_columns=columns.label_columns,
-        ).whole()
+        ).whole(labelled=False)
+
+    def _folder(self, path: Path) -> VideoFolder | AudioFolder:
+        """The folder with the settings of the one that the model was fitted on, but without a table of labels."""
+        for kind in (VideoFolder, AudioFolder):
+            if self.described.get("entry") == kind.name:
+                settings = from_dict(kind, self.described.get("settings", {}))
+                unlabelled = {"labels": "", "dynamic": (), **({"apart": ""} if kind is AudioFolder else {})}
+                return settings.replace(path=str(path), **unlabelled)
+        spec = self.model.spec_
+        if spec.kind == "image" and spec.shape[0] == 3 and spec.shape[1] == spec.shape[2]:
+            return VideoFolder(path=str(path), size=spec.shape[1], length=spec.length)
+        raise SettingsError(
+            f"{path} is a folder, and {self.path} was fitted on {self.described.get('entry', 'arrays')}: give a file "
+            f"(.npy or .npz) of {spec.kind} of shape {spec.shape}."
+        )
 
     @property
     def report_path(self) -> Path:

@@ -190,7 +190,9 @@ def parts_of(everything: Sequences, rows: Mapping[str, Index | slice], settings:
     return {part: replace(everything[some], spec=spec, name=f"{everything.name}/{part}") for part, some in rows.items()}
 
 
-def group_parts(groups: npt.NDArray[Any], shares: Mapping[str, float], seed: int) -> dict[str, Index]:
+def group_parts(
+    groups: npt.NDArray[Any], shares: Mapping[str, float], seed: int, what: str = "groups"
+) -> dict[str, Index]:
     """Rows of each part, ascending, so that no group is in two parts; shares of 0 leave a part out.
 
     Raises
@@ -201,7 +203,7 @@ def group_parts(groups: npt.NDArray[Any], shares: Mapping[str, float], seed: int
         Fewer groups than parts.
     """
     names, group = np.unique(groups, return_inverse=True)
-    parts = random_parts(len(names), {part: share for part, share in shares.items() if share}, seed)
+    parts = random_parts(len(names), {part: share for part, share in shares.items() if share}, seed, what)
     return {part: np.flatnonzero(np.isin(group, some)) for part, some in parts.items()}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +19,8 @@ Wave = npt.NDArray[np.float32]
 AUDIO = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".sph", ".nist")
 LEVEL = 0.1
 """Root mean square of a levelled wave; speech then rarely leaves [-1, 1]."""
+STREAMED = 0x7FFF0000
+"""Sizes of a WAV file's sound from here on mean "unknown"."""
 CLIPPED = 0.999
 """Samples beyond are taken as cut off by the recorder."""
 
@@ -63,12 +66,12 @@ def decoded(clip: Clip, rate: int) -> Wave:
     Raises
     ------
     DataError
-        A file that libsndfile cannot read, or without samples; soundfile or soxr is not installed.
+        A file that libsndfile cannot read, cut short, without samples, or with NaN; soundfile or soxr is not installed.
     """
     soundfile, soxr = _libraries()
     try:
-        source = io.BytesIO(clip.sound) if isinstance(clip.sound, bytes) else clip.sound
-        wave, found = soundfile.read(source, dtype="float32", always_2d=True)
+        with soundfile.SoundFile(io.BytesIO(clip.sound) if isinstance(clip.sound, bytes) else clip.sound) as file:
+            wave, found, stated = file.read(dtype="float32", always_2d=True), file.samplerate, file.frames
     except (OSError, RuntimeError) as error:  # the latter is the parent of libsndfile's errors
         raise DataError(
             f"{clip.name}: no sound that can be decoded ({error}). The file is damaged or packed in an unknown way "
@@ -76,8 +79,30 @@ def decoded(clip: Clip, rate: int) -> Wave:
         ) from error
     if len(wave) == 0:
         raise DataError(f"{clip.name} holds no samples; remove it.")
+    if len(wave) < stated or _is_cut_short(clip):
+        raise DataError(f"{clip.name} is cut short: it holds less sound than it states. Get it again, or remove it.")
+    if not np.isfinite(wave).all():
+        raise DataError(f"{clip.name} holds samples that are NaN or infinite; repair or remove it.")
     mono: Wave = wave.mean(axis=1)
     return mono if found == rate else soxr.resample(mono, found, rate)
+
+
+def _is_cut_short(clip: Clip) -> bool:
+    """Whether a WAV file ends before its sound does, which libsndfile passes over."""
+    if isinstance(clip.sound, bytes):
+        return False  # from an archive, which has checksums
+    with clip.sound.open("rb") as file:
+        if file.read(4) != b"RIFF":
+            return False
+        file.seek(12)
+        end = clip.sound.stat().st_size
+        while len(head := file.read(8)) == 8:
+            name, size = struct.unpack("<4sI", head)
+            if name == b"data":
+                # What is written to a pipe cannot state its size and says 0 or the largest number.
+                return size < STREAMED and file.tell() + size > end
+            file.seek(size + size % 2, io.SEEK_CUR)
+    return False
 
 
 def trimmed(wave: Wave, rate: int, decibels: float) -> Wave:

@@ -13,7 +13,7 @@ from seqdis.errors import DataError, SettingsError
 Index = npt.NDArray[np.int64]
 
 
-def random_parts(n: int, fractions: Mapping[str, float], seed: int) -> dict[str, Index]:
+def random_parts(n: int, fractions: Mapping[str, float], seed: int, what: str = "sequences") -> dict[str, Index]:
     """Shuffle ``0 .. n-1`` once and cut it into parts that share no row and leave none out.
 
     Parameters
@@ -23,6 +23,8 @@ def random_parts(n: int, fractions: Mapping[str, float], seed: int) -> dict[str,
     fractions : mapping from part name to fraction
         Above 0 each, 1 in total. Order matters: it is the order of the cuts.
     seed : int
+    what : str
+        What a row is, for the error.
 
     Returns
     -------
@@ -40,7 +42,7 @@ def random_parts(n: int, fractions: Mapping[str, float], seed: int) -> dict[str,
     if not fractions or min(fractions.values()) <= 0 or abs(sum(fractions.values()) - 1) > 1e-6:
         raise SettingsError(f"split fractions ({given}): expected fractions above 0 that sum to 1.")
     if n < len(fractions):
-        raise DataError(f"{n} sequences cannot be divided into {len(fractions)} parts ({given}); give more sequences.")
+        raise DataError(f"{n} {what} cannot be divided into {len(fractions)} parts ({given}); give more.")
     order = np.random.default_rng(seed).permutation(n)
     # Rounded down as in the published splits; the small term undoes float error such as 0.7 + 0.1 < 0.8.
     cuts = np.floor(np.cumsum(list(fractions.values())) * n + 1e-6).astype(np.int64)

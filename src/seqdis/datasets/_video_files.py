@@ -11,9 +11,14 @@ import pandas as pd
 
 from seqdis.datasets._images import Pixels, decoded, frame_files, opencv, resized, rgb
 from seqdis.errors import DataError
+from seqdis.labels import of_table
 from seqdis.sequences import Array
 
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm", ".gif")
+INDEXED = (".mp4", ".avi", ".mov", ".m4v")
+"""Containers that state how many frames they hold."""
+SKIPPED = 2
+"""Frames that a decoder may leave out of a whole file, such as some before the first that stands alone."""
 
 
 def videos_in(folder: Path) -> list[Path]:
@@ -71,12 +76,14 @@ def read_labels(path: Path, names: list[str]) -> dict[str, Array]:
     repeated = table.index[table.index.duplicated()]
     if len(repeated):
         raise DataError(f"{path}: {repeated[0]} has several rows; expected one for each file.")
-    return {str(name): table.loc[names, name].to_numpy() for name in table.columns}
+    return {str(name): of_table(table.loc[names, name]) for name in table.columns}
 
 
 def _decoded_video(path: Path, stride: int) -> Iterator[Pixels]:
     cv2: Any = opencv()
     capture = cv2.VideoCapture(str(path))
+    # Other containers state a duration at most, from which OpenCV guesses.
+    stated = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if path.suffix.lower() in INDEXED else 0
     try:
         index = 0
         while capture.grab():  # decodes only what is retrieved
@@ -89,5 +96,10 @@ def _decoded_video(path: Path, stride: int) -> Iterator[Pixels]:
                     )
                 yield rgb(image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2))
             index += 1
+        if index < stated - SKIPPED:
+            raise DataError(
+                f"{path}: {index} frames could be read, and the file states {stated}: it is cut short or damaged. Get "
+                "it again, convert it, or remove it."
+            )
     finally:
         capture.release()

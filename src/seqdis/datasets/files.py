@@ -74,12 +74,17 @@ class UserFile(SequenceDataset):
     test: float = hyper(default=0.1, at_least=0, at_most=0.9)
     split_seed: int = hyper(default=0, at_least=0)
 
-    def whole(self) -> Sequences:
-        """All sequences of the file, undivided."""
+    def whole(self, *, labelled: bool = True) -> Sequences:
+        """All sequences of the file, undivided; without ``labelled`` a table may lack columns of labels."""
         validate(self)
-        return self._read(Path(self.path).expanduser())
+        return self._read(Path(self.path).expanduser(), labelled)
 
     def _splits(self) -> Mapping[str, Sequences]:
+        if self.valid + self.test >= 1:
+            raise SettingsError(
+                f"UserFile.valid = {self.valid:g} and UserFile.test = {self.test:g}: nothing is left for train; "
+                "expected shares of less than 1 together."
+            )
         sequences = self.whole()
         shares = {"train": 1 - self.valid - self.test, "valid": self.valid, "test": self.test}
         parts = random_parts(len(sequences), {part: share for part, share in shares.items() if share}, self.split_seed)
@@ -87,7 +92,7 @@ class UserFile(SequenceDataset):
             part: replace(sequences[np.sort(rows)], name=f"{sequences.name}/{part}") for part, rows in parts.items()
         }
 
-    def _read(self, path: Path) -> Sequences:
+    def _read(self, path: Path, labelled: bool) -> Sequences:
         form = next((suffix for suffix in _ARRAYS + _TABLES if path.name.lower().endswith(suffix)), None)
         if form is None:
             raise SettingsError(
@@ -96,14 +101,16 @@ class UserFile(SequenceDataset):
         if not path.is_file():
             raise DataError(f"UserFile.path: there is no file {path.absolute()}.")
         label = path.name[: -len(form)]
-        return self._from_table(path, form, label) if form in _TABLES else self._from_arrays(path, form, label)
+        if form in _TABLES:
+            return self._from_table(path, form, label, labelled)
+        return self._from_arrays(path, form, label)
 
-    def _from_table(self, path: Path, form: str, label: str) -> Sequences:
+    def _from_table(self, path: Path, form: str, label: str, labelled: bool) -> Sequences:
         if self.kind not in ("auto", "series"):
             raise SettingsError(f"UserFile.kind = '{self.kind}': tables such as {path.name} hold series; use 'series'.")
-        return from_frame(
-            _read_table(path, form), id=self.id_column, time=self.time_column, labels=self.label_columns, name=label
-        )
+        table = _read_table(path, form, self.id_column)
+        labels = [column for column in self.label_columns if labelled or column in table.columns]
+        return from_frame(table, id=self.id_column, time=self.time_column, labels=labels, name=label)
 
     def _from_arrays(self, path: Path, form: str, label: str) -> Sequences:
         arrays = _read_arrays(path, form)
@@ -139,10 +146,25 @@ def _read_arrays(path: Path, form: str) -> dict[str, npt.NDArray[Any]]:
         ) from error
 
 
-def _read_table(path: Path, form: str) -> pd.DataFrame:
+def _read_table(path: Path, form: str, id_column: str) -> pd.DataFrame:
     try:
-        return pd.read_parquet(path) if form == ".parquet" else pd.read_csv(path)
+        if form == ".parquet":
+            return pd.read_parquet(path)
+        table = pd.read_csv(path, dtype={id_column: str})
     except ImportError as error:
         raise DataError(f"{path}: reading Parquet needs pyarrow; `pip install 'seqdis[parquet]'`.") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is no text in UTF-8 ({error}). Save it again with that encoding.") from error
     except _DAMAGED as error:
         raise DataError(f"{path} cannot be read ({error}). It is cut short or damaged; write it again.") from error
+    if len(table.columns) == 1 and ";" in str(table.columns[0]):
+        raise DataError(f"{path}: one column named '{table.columns[0]}'. Save it with commas instead of semicolons.")
+    return table.assign(**{id_column: _numbers_if_any(table[id_column])}) if id_column in table.columns else table
+
+
+def _numbers_if_any(ids: pd.Series) -> pd.Series:
+    """Ids as numbers, unless some are words or begin with zeros that would be lost."""
+    if ids.str.match(r"0\d").any():
+        return ids
+    numbers = pd.to_numeric(ids, errors="coerce")
+    return ids if (numbers.isna() & ids.notna()).any() else numbers

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from seqdis.datasets._audio_features import Preparation, frames_of, group_parts, parts_of, sequences_of, spectrogram_of
 from seqdis.datasets._audio_files import AUDIO, Clip, audio_in, stamps
@@ -103,13 +104,24 @@ class AudioFolder(SequenceDataset):
         """How frames are made of sound."""
         return spectrogram_of(self.features, self.rate)
 
+    def whole(self) -> Sequences:
+        """All sequences of the folder, undivided, not scaled."""
+        return self._read()[0]
+
     def _splits(self) -> Mapping[str, Sequences]:
-        validate(self)
         if self.valid + self.test >= 1:
             raise SettingsError(
                 f"AudioFolder.valid = {self.valid:g} and AudioFolder.test = {self.test:g}: nothing is left for train; "
                 "expected shares of less than 1 together."
             )
+        everything, groups = self._read()
+        shares = {"train": 1 - self.valid - self.test, "valid": self.valid, "test": self.test}
+        what = f"values of '{self.apart}'" if self.apart else "recordings"
+        return parts_of(everything, group_parts(groups, shares, self.split_seed, what), self.spectrogram)
+
+    def _read(self) -> tuple[Sequences, npt.NDArray[Any]]:
+        """All sequences, and what must not be in two parts: the recording, or the value of `apart`, of each."""
+        validate(self)
         folder = Path(self.path).expanduser()
         if not self.path or not folder.is_dir():
             raise DataError(f"AudioFolder.path = '{self.path}': there is no such folder.")
@@ -129,9 +141,7 @@ class AudioFolder(SequenceDataset):
         factors = [replace(factor, kind="dynamic") if factor.name in self.dynamic else factor for factor in factors]
         per_sequence = {name: codes(values)[found.clip] for name, values in labels.items()}
         everything = sequences_of(folder.absolute().name, found, tuple(factors), per_sequence, np.array(ids))
-        shares = {"train": 1 - self.valid - self.test, "valid": self.valid, "test": self.test}
-        groups = labels[self.apart][found.clip] if self.apart else found.clip
-        return parts_of(everything, group_parts(groups, shares, self.split_seed), self.spectrogram)
+        return everything, labels[self.apart][found.clip] if self.apart else found.clip
 
     def _labels(self, folder: Path, clips: list[Clip]) -> Labels:
         known: Labels = {}
@@ -146,4 +156,8 @@ class AudioFolder(SequenceDataset):
                     f"AudioFolder.{field}: no label column {', '.join(unknown)}; there are: "
                     f"{', '.join(known) or 'none'}."
                 )
+        if self.apart and pd.isna(known[self.apart]).any():
+            raise DataError(
+                f"{self.labels}: column '{self.apart}' is empty for some recordings, which must be told apart."
+            )
         return known

@@ -99,7 +99,7 @@ class VideoFolder(SequenceDataset):
         sequences, video = self._read()
         shares = {"train": 1 - self.valid - self.test, "valid": self.valid, "test": self.test}
         shares = {part: share for part, share in shares.items() if share}
-        parts = random_parts(int(video[-1]) + 1, shares, self.split_seed)
+        parts = random_parts(int(video[-1]) + 1, shares, self.split_seed, "videos")
         return {
             part: replace(sequences[np.isin(video, videos)], name=f"{sequences.name}/{part}")
             for part, videos in parts.items()

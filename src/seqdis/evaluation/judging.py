@@ -211,6 +211,7 @@ def judged(
 def produced(values: Array, like: Sequences) -> Sequences:
     """What a model made of ``like``, as sequences that can be encoded again: nothing missing, same lengths."""
     spec = replace(like.spec, scale=(1.0,), center=(0.0,)) if like.spec.kind == "image" else like.spec
+    values = values if like.lengths is None else np.nan_to_num(values, nan=0.0)  # nothing else is ever missing
     return Sequences(x=values, spec=replace(spec, missing=False), lengths=like.lengths, name=f"made of {like.name}")
 
 

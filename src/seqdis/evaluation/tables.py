@@ -89,8 +89,9 @@ class Table:
         fitted, asked = fit[self.sequence], score[self.sequence]
         if not np.isin(self.y[asked], self.y[fitted]).any():
             raise DataError(
-                f"{self.name}: none of the classes to be scored occurs among the codes to be fitted on. If the parts "
-                "share no class by design (new speakers, say), use forms=('published',) or another factor."
+                f"{self.name}: none of the classes to be scored occurs among the codes to be fitted on. There are too "
+                "few sequences, or the parts share no class by design (new speakers, say): use another factor, or "
+                "forms=('published',), which divides the test part itself."
             )
         right = self._predicted(classifier, fitted, asked, seed) == self.y[asked]
         sequence = self.sequence[asked]

@@ -174,6 +174,11 @@ class LatentLeakage(Protocol):
             return [(~scored, scored)]
         from sklearn.model_selection import train_test_split
 
+        if n < 2 or int(n * (1 - self.test_share)) < 1:
+            raise DataError(
+                f"the test part has {n} sequence(s): too few for the published form, which scores a share of "
+                f"{self.test_share:g} of them and fits on the rest. Use a larger test part, or forms=('corrected',)."
+            )
         strata = _strata(labels, int(n * self.test_share)) if self.stratify else None
         rounds = []
         for k in range(self.repeats):

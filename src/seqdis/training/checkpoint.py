@@ -12,7 +12,8 @@ import json
 import os
 import pickle
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from seqdis.nn.network import Network
 from seqdis.training.settings import Training
 
 FORMAT = 1
+_UNREADABLE = (OSError, RuntimeError, LookupError, ValueError, TypeError, EOFError, pickle.UnpicklingError)
 
 
 class RunFolder:
@@ -47,6 +49,8 @@ class RunFolder:
     def claim(self, description: Mapping[str, Any]) -> bool:
         """Start or find the run; true if it is already finished.
 
+        Of a run that was described before only where its data lie is written anew: they may have moved since.
+
         Raises
         ------
         RunFolderError
@@ -61,6 +65,9 @@ class RunFolder:
                     f"{self.path} holds another run (different: {', '.join(sorted(differs))}). "
                     "Give another --out, or delete the folder."
                 )
+            place = description.get("about", {}).get("data")
+            if place and isinstance(found.get("about"), dict) and found["about"].get("data") != place:
+                write_json(self.path / "run.json", found | {"about": found["about"] | {"data": place}})
             return "weights_sha256" in found
         if self.path.exists() and not self.path.is_dir():
             raise RunFolderError(f"{self.path} is a file, not a folder. Give another --out.")
@@ -68,6 +75,34 @@ class RunFolder:
             raise RunFolderError(f"{self.path} exists and holds no run. Give another --out, or empty the folder.")
         write_json(self.path / "run.json", {"format": FORMAT, "identity": self.identity, **description})
         return False
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes from training into this folder; one that dies lets go of it.
+
+        Raises
+        ------
+        RunFolderError
+            Another process is at it.
+        """
+        try:
+            import fcntl
+        except ImportError:  # no such locks on this system
+            yield
+            return
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = self.path / "fit.lock"
+        with lock.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunFolderError(
+                    f"{self.path}: another process is fitting this run. Wait for it, or give another --out."
+                ) from None
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
 
     def read(self) -> dict[str, Any]:
         """``run.json``, checked for being one.
@@ -99,6 +134,18 @@ class RunFolder:
         write_json(self.path / "run.json", content | {"description_sha256": _description_checksum(content)})
         (self.path / "resume.pt").unlink(missing_ok=True)
 
+    def check_finished(self, content: Mapping[str, Any]) -> None:
+        """Refuse a ``run.json`` of an unfinished run, or one that was altered.
+
+        Raises
+        ------
+        RunFolderError
+        """
+        if "weights_sha256" not in content:
+            raise RunFolderError(f"{self.path}: this run is not finished. Run the same `seqdis fit` again to go on.")
+        if content.get("description_sha256") != _description_checksum(content):
+            raise RunFolderError(f"{self.path}/run.json does not match its own checksum: its settings were altered.")
+
     def load_weights(self, network: Network) -> None:
         """Fill a network with the saved weights.
 
@@ -108,10 +155,7 @@ class RunFolder:
             Unfinished run; weights missing, truncated, altered, or of another network.
         """
         content, path = self.read(), self.path / "weights.safetensors"
-        if "weights_sha256" not in content:
-            raise RunFolderError(f"{self.path}: this run is not finished. Run the same `seqdis fit` again to go on.")
-        if content.get("description_sha256") != _description_checksum(content):
-            raise RunFolderError(f"{self.path}/run.json does not match its own checksum: its settings were altered.")
+        self.check_finished(content)
         try:
             raw = path.read_bytes()
         except OSError as error:
@@ -158,7 +202,15 @@ class RunFolder:
                 for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
                     optimiser.load_state_dict(saved)
                 history = list(state["history"])
-            except (RuntimeError, LookupError, ValueError, TypeError, EOFError, pickle.UnpicklingError) as error:
+            except (
+                OSError,
+                RuntimeError,
+                LookupError,
+                ValueError,
+                TypeError,
+                EOFError,
+                pickle.UnpicklingError,
+            ) as error:
                 # PyTorch's own words advise to load it as code; ours do not repeat them.
                 raise RunFolderError(
                     f"{path} cannot be resumed from: truncated, altered or another network's. Delete it to start again."
@@ -176,9 +228,13 @@ class RunFolder:
         """The records of ``log.jsonl``."""
         path = self.path / "log.jsonl"
         try:
-            return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+            records = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
         except ValueError as error:
             raise RunFolderError(f"{path} cannot be read: {error}.") from error
+        for number, record in enumerate(records, 1):
+            if not (isinstance(record, dict) and {"epoch", "train"} <= record.keys()):
+                raise RunFolderError(f"{path}, line {number}: expected the record of an epoch; truncated or altered.")
+        return records
 
 
 def write_json(path: Path, content: Any) -> None:
