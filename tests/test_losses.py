@@ -203,6 +203,19 @@ def test_mutual_information_leaves_padding_out() -> None:
     assert not gradient[~valid].any()
 
 
+def test_mutual_information_passes_over_steps_that_no_sequence_reaches() -> None:
+    static, q_static, dynamic, q_dynamic = codes_of(0)
+    valid = torch.arange(4) < torch.tensor([3, 1, 2, 3, 3])[:, None]
+    cropped = mutual_information(
+        static, q_static, dynamic[:, :3], q_dynamic.map(lambda code: code[:, :3]), valid[:, :3]
+    )
+    static.requires_grad_()
+    found = mutual_information(static, q_static, dynamic, q_dynamic, valid)
+    assert found.item() == pytest.approx(cropped.item(), rel=1e-6)
+    (gradient,) = torch.autograd.grad(found, static)
+    assert torch.isfinite(gradient).all()
+
+
 def test_mutual_information_runs_from_nothing_to_the_log_of_the_batch() -> None:
     """Codes that each name their sequence share all there is; equal posteriors share nothing."""
     far = 100.0 * torch.arange(6.0)[:, None]

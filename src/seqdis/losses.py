@@ -116,10 +116,11 @@ def mutual_information(
         marginal = torch.logsumexp(of_static, -1)
     else:
         absent = ~valid.mT.unsqueeze(1)
-        of_dynamic = of_dynamic.masked_fill(absent, -torch.inf)
-        marginal = torch.logsumexp(of_static.masked_fill(absent, -torch.inf), -1)
+        # No infinity: a step at which all is padding would make the gradient NaN.
+        of_dynamic = of_dynamic.masked_fill(absent, NEVER)
+        marginal = torch.logsumexp(of_static.masked_fill(absent, NEVER), -1)
     ratio = torch.logsumexp(of_static + of_dynamic, -1) - marginal - torch.logsumexp(of_dynamic, -1)
-    ratio = ratio + valid.sum(0).log().unsqueeze(-1)
+    ratio = ratio + valid.sum(0).clamp(min=1).log().unsqueeze(-1)
     if population is not None:
         ratio = (ratio + math.log(population)).relu()
     return torch.where(valid.mT, ratio, 0.0).sum() / valid.sum()
@@ -189,6 +190,8 @@ KERNELS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 """Inverse multiquadric and Gaussian kernels of a squared distance."""
 
+NEVER = -1e30
+"""Logarithm of a density of zero, without an infinity that gradients could not pass."""
 KERNEL_SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Kernels are summed over these multiples of the width, as Wasserstein autoencoders do."""
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
-from seqdis.errors import CapabilityError, SettingsError
+from seqdis.errors import CapabilityError, DataError, SettingsError
 from seqdis.factors import Factors
 from seqdis.inputs import as_sequences
 from seqdis.losses import LossTerms
@@ -213,3 +213,8 @@ def test_settings_for_published_tables(dataset: str, dims: tuple[int, int]) -> N
 def test_an_unknown_published_setting_lists_the_known() -> None:
     with pytest.raises(SettingsError, match=r"unknown published setting of RWAE 'etth1'.*mug, sprites, timit"):
         RWAE.published("etth1")
+
+
+def test_a_single_element_is_refused() -> None:
+    with pytest.raises(DataError, match=r"sequences of 4 step\(s\) make 1 of the windows of 4 steps"):
+        RWAE(**SMALL, window=4).fit(X[:, :4])

@@ -8,7 +8,7 @@ import torch
 from torch.distributions import Normal, kl_divergence
 from torch.nn.functional import cosine_similarity
 
-from seqdis.errors import SettingsError
+from seqdis.errors import DataError, SettingsError
 from seqdis.factors import Factors, Gaussian, Posterior
 from seqdis.hyperparameters import from_dict, to_dict, validate
 from seqdis.losses import mutual_information
@@ -78,13 +78,43 @@ def test_published_settings_are_valid(preset: str) -> None:
         assert from_dict(SPYL, to_dict(method)) == method
 
 
+TABLE_6 = {  # lambda 1 to 5, sizes of both codes, batch, learning rate
+    "sprites": ([10, 5, 1, 5, 1], 256, 32, 100, 2e-3),
+    "mug": ([5, 9, 1, 0.5, 2.5], 256, 64, 16, 1.5e-3),
+    "letters": ([2.5, 1, 1, 5, 5], 256, 32, 64, 2e-3),
+    "jesters": ([5, 1, 1, 1, 1], 256, 64, 16, 1e-3),
+    "timit": ([5, 1, 1, 0.5, 1], 256, 64, 10, 1e-3),
+    "mortality": ([2.5, 7, 1, 0.1, 2.5], 12, 4, 10, 1e-3),
+    "air-quality": ([2.5, 5, 1, 0.1, 2.5], 12, 4, 10, 1e-3),
+}
+
+
 def test_published_settings_are_the_papers() -> None:
-    mug = SPYL.published("mug")
-    weights = [getattr(mug, f"{name}_weight") for name in ("reconstruction", "static", "dynamic", "contrast", "mutual")]
-    assert weights == [5, 9, 1, 0.5, 2.5]
-    assert (mug.static_dim, mug.dynamic_dim, mug.training.batch_size, mug.training.lr) == (256, 64, 16, 1.5e-3)
+    assert set(TABLE_6) == set(PAPER)
+    names = ("reconstruction", "static", "dynamic", "contrast", "mutual")
+    for name, expected in TABLE_6.items():
+        given, weights = SPYL.published(name), [getattr(SPYL.published(name), f"{term}_weight") for term in names]
+        found = (weights, given.static_dim, given.dynamic_dim, given.training.batch_size, given.training.lr)
+        assert found == expected, name
     released = SPYL.published("sprites", "reference")
     assert (released.variant, released.warm_up, released.training.max_epochs) == ("reference", 50, 1000)
+
+
+@pytest.mark.parametrize("name", ["mortality", "air-quality"])
+def test_published_series_start_from_codes_that_tell_sequences_apart(name: str) -> None:
+    """Weights as small as those released for video would leave series, which no batch norm rescales, all alike."""
+    method = SPYL.published(name)
+    spec = DataSpec(kind="series", shape=(10,), length=2 * method.window)
+    x = torch.randn(8, spec.length, 10, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    with torch.no_grad():
+        means = method.build(spec).encode(Batch(x=x)).static.mean
+    assert means.std(0).max() > 1e-3  # 1e-7 from those small weights
+
+
+def test_a_single_element_is_refused() -> None:
+    with pytest.raises(DataError, match=r"sequences of 4 step\(s\) make 1 of the windows of 4 steps"):
+        SPYL(window=4).build(DataSpec(kind="series", shape=(3,), length=4))
 
 
 def test_unknown_and_impossible_settings_are_refused() -> None:

@@ -78,7 +78,8 @@ def test_dimensions_are_shared_out_and_the_last_group_takes_the_rest() -> None:
     both = share_out(8, ("cauchy", "rbf"), 4)
     assert both == [("cauchy", 0), ("cauchy", 1), ("cauchy", 2), ("cauchy", 3)] + [("rbf", k) for k in range(4)]
     assert share_out(5, ("rbf", "cauchy"), 2) == [("rbf", 0), ("rbf", 1), ("cauchy", 0), ("cauchy", 1), ("cauchy", 1)]
-    assert share_out(1, ("rbf",), 4) == [("rbf", 3)]
+    assert share_out(1, ("rbf", "cauchy"), 4) == [("rbf", 0)]
+    assert share_out(4, ("rbf", "cauchy"), 4) == [("rbf", 0), ("rbf", 1), ("cauchy", 0), ("cauchy", 1)]
 
 
 def test_the_factor_belongs_to_the_inverse_of_the_banded_precision() -> None:

@@ -203,3 +203,15 @@ def test_where_the_c_library_keeps_no_such_setting_nothing_happens(monkeypatch: 
     monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
     with kept_memory():
         assert torch.zeros(3).sum() == 0
+
+
+@pytest.mark.parametrize("kind", ["series", "spectrogram"])
+def test_what_is_marked_as_missing_may_be_nan(kind: str) -> None:
+    x = np.random.default_rng(0).normal(size=(2, 4, 3)).astype(np.float32)
+    seen = np.ones(x.shape if kind == "series" else x.shape[:2], dtype=bool)
+    seen[0, 1] = False
+    data = as_sequences(x, mask=seen, lengths=[4, 3], kind=kind)
+    dirty = data.x.copy()
+    dirty[0, 1], dirty[1, 3] = np.nan, np.inf
+    batch = Store(replace(data, x=dirty), data.spec).take(rows(0, 1))
+    assert torch.equal(batch.x, Store(data, data.spec).take(rows(0, 1)).x)

@@ -109,6 +109,16 @@ def test_a_loss_that_is_not_finite_stops_the_run() -> None:
         train(Diverging(), DATA, Training(max_epochs=3))
 
 
+def test_weights_that_the_last_step_spoils_are_refused_too() -> None:
+    class Spoilt(Recorder):
+        def forward(self, batch, progress):
+            root = (self.out.bias.sum() * 0.0).square().sqrt()  # zero, and its gradient NaN
+            return super().forward(batch, progress).add("odd", root)
+
+    with pytest.raises(SeqdisError, match=r"diverged in epoch 1: weights not finite"):
+        train(Spoilt(), DATA, Training(max_epochs=1, batch_size=10))
+
+
 def moved(**settings) -> float:
     """How far one step moves the weights, by Adam's first step at most lr each."""
     torch.manual_seed(0)

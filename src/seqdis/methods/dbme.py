@@ -52,7 +52,8 @@ class DBME(Disentangler):
     subtract
         Subtract the windows' common part before the dynamic posterior; False is the ablation.
     static_weight, dynamic_weight
-        Weights of the two KL terms against the likelihood.
+        Weights of the two KL terms against the likelihood. The static posterior is fitted before training: its term
+        is only reported, in losses and in `score`.
     hidden_dim
         Width of the prior over dynamic codes.
     feature_dim

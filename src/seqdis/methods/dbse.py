@@ -45,7 +45,8 @@ class DBSE(Disentangler):
     anchor
         Which element is the anchor: "first", "middle", "last", an index from 0, one random index
         "random_per_run", or a new one "random_per_batch" (leaks, as the paper shows; the first
-        element is used at encoding). In ragged sequences "middle" and "last" follow each length. If that
+        element is used at encoding). In ragged sequences "middle" and "last" follow each length, and an index beyond
+        it means the last element. If that
         frame is missing, the nearest observed one; a window of a series serves even if it is empty.
         "every", of frames only and not published: trained like "random_per_batch", encoded with what all
         frames give as anchors on average, since one frame of sound says little of a voice.
@@ -60,7 +61,7 @@ class DBSE(Disentangler):
         Dynamic posteriors of frames see no later frame, except through an anchor that comes later.
         Windows of series never see each other.
     loss
-        "paper": Eq. 6, the anchor element apart from the rest, masked. "reference": as released,
+        "paper": Eq. 5, the anchor element apart from the rest, masked. "reference": as released,
         see Notes.
     sequence_weight, anchor_weight, static_weight, dynamic_weight
         Weights of the four terms. In the paper's letters: 1, alpha, beta, beta.
@@ -69,11 +70,11 @@ class DBSE(Disentangler):
         there geometrically. None: they stay. While the static code is dear, what only some motion
         shows (where a figure looks) finds its way into the dynamic code; once that is dear, what stays leaves it.
     anchor_twice
-        "reference" only: the sequence term counts the anchor too (released for Sprites, not MUG).
+        Frames only: the sequence term counts the anchor too (released for Sprites, not MUG).
     kl_cycle
         Length in epochs of a cosine cycle of both KL weights, from 0 to 1 at its middle; 0: none.
     hidden_dim
-        Width H of the prior and of the static head.
+        Width H of the prior and, of frames, of the static head.
     feature_dim
         Width of an element's features.
     filters
@@ -95,7 +96,7 @@ class DBSE(Disentangler):
 
     Notes
     -----
-    Paper Eq. 4 to 6 with ``f`` for features: ``q(s | x_i)`` from ``f_i``; ``q(d_t | x)`` from
+    Paper Eq. 4 to 7 with ``f`` for features: ``q(s | x_i)`` from ``f_i``; ``q(d_t | x)`` from
     ``f_t - f_i``; prior ``p(d_t | d_<t)`` teacher-forced on posterior samples. Departures of the
     authors' code from the paper, kept by ``loss="reference"`` and the "reference" presets:
 
@@ -104,6 +105,11 @@ class DBSE(Disentangler):
       windows take part in the dynamic KL; no scale floor; noise into the decoder.
     * spectrograms: the anchor term is the whole segment decoded with ``d = 0``.
     * images: the sequence term counts the anchor again (``anchor_twice``).
+
+    Departures of ours from the paper: of spectrograms the decoder is the released LSTM over time, where the paper
+    decodes frame by frame; of series its last hidden layer has no rectifier, as released, and published settings weigh
+    averages over the anchor window against averages over the sequence, as released, so that per value the anchor
+    counts for more, not for less as Eq. 5 with the paper's alpha would have it.
 
     Initial weights: the released video and audio code draws convolutions and linear layers from
     N(0, 0.01^2), so that codes begin as unit noise around zero. Ours begin with small posterior
@@ -232,7 +238,7 @@ class DBSENetwork(SequenceVAE[FrameBody | SeriesBody]):
         return Posterior(static, self.body.dynamic(rest), features.lengths)
 
     def forward(self, batch: Batch, progress: Progress) -> LossTerms:
-        """The loss of Eq. 6 (``loss="paper"``) or of the released code (``loss="reference"``)."""
+        """The loss of Eq. 7 (``loss="paper"``) or of the released code (``loss="reference"``)."""
         settings, generator = self.settings, progress.generator
         features = self.body.features(batch)
         reached = features.values.shape[1]

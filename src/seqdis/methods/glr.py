@@ -43,6 +43,7 @@ class GLR(Disentangler):
     kernels, kernel_scales, length_scale, cauchy_variance, period
         Prior of the dynamic code: kernels, number of length scales of each (halved from one to the next)
         and the largest, in windows; variance of the Cauchy kernel; windows per cycle of the periodic one.
+        Fewer dimensions than scales get the longest ones.
     static_weight, dynamic_weight, counterfactual_weight
         Weights against the likelihood (paper: beta, beta, lambda), reduced as in Notes.
     log_ratio_limit
@@ -50,7 +51,8 @@ class GLR(Disentangler):
     static_layers, dynamic_layers, decoder_layers
         Widths of the encoders and the decoder: of an LSTM, then of Linear-ReLU layers.
     copies
-        Monte-Carlo draws of both codes per sequence in the loss. The encoders run once for all.
+        Monte-Carlo draws of both codes per sequence in the loss. The encoders run once for all, but for the static one
+        in the counterfactual term.
     scale_floor
         Smallest predicted scale, in standard deviations of the feature; 0 as published.
     training
@@ -71,11 +73,13 @@ class GLR(Disentangler):
     upset Adam; hence `log_ratio_limit`. The authors set none; published settings have 20, against overflow.
 
     Departures from the released code: tanh in the LSTM of the dynamic encoder, not sigmoids; a start of the
-    stretch for every sequence, not one for the batch; windows of padding take no part in the KL; a last
-    window that is not full is kept; encoding reads whole sequences and returns means, where the authors read
-    0.3 and draw samples; no batch normalisation before the decoder, which there only ever runs with its initial
-    statistics and does nothing that the next layer cannot; PyTorch's initial weights. Published values
-    of `stretch` are those of the script that trains: on PhysioNet its 48 rows cover every stay.
+    stretch for every sequence, not one for the batch; windows of padding take no part in the KL, and the share
+    is one of real values (the authors count padding in: on PhysioNet, where 48 of 80 rows are real, theirs is
+    0.6 of ours); a last window that is not full is kept; encoding reads whole sequences and returns means,
+    where the authors read 0.3 and draw samples; no batch normalisation before the decoder, which there only
+    ever runs with its initial statistics and does nothing that the next layer cannot; PyTorch's initial
+    weights. Published values of `stretch` are those of the script that trains: on PhysioNet its 48 rows cover
+    every stay.
 
     References
     ----------

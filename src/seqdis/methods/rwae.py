@@ -16,7 +16,7 @@ from seqdis.losses import LossTerms
 from seqdis.nn.aggregate import CriticPenalty, KernelPenalty, beside_the_last
 from seqdis.nn.categorical import CategoricalReader, gumbel_softmax, likeliest, uniformity_and_entropy
 from seqdis.nn.codec import Codec, build_codec
-from seqdis.nn.elements import Observation, join, observed_means
+from seqdis.nn.elements import Observation, join, observed_means, require_two_elements
 from seqdis.nn.heads import start_certain
 from seqdis.nn.likelihood import reconstruction_error
 from seqdis.nn.network import Progress
@@ -61,7 +61,7 @@ class RWAE(Disentangler):
     decoder_rnn
         An LSTM runs over the codes before they are decoded, as in the paper. False: every element apart.
     hidden_dim
-        Width of all recurrent layers and of the prior.
+        Width of the recurrent layers over elements and of the prior.
     critic_dim
         "gan" only: width of the four hidden layers of each critic.
     critic_rate
@@ -146,9 +146,12 @@ class RWAE(Disentangler):
         ------
         SettingsError
             A single action, which would tell nothing.
+        DataError
+            Sequences of a single element.
         """
         if self.actions == 1:
             raise SettingsError("RWAE.actions = 1: a code of one class tells nothing. Give 2 or more, or 0 for none.")
+        require_two_elements(spec, self.window)
         return RWAENetwork(self, spec)
 
     def action_probabilities(self, X: Any) -> Array:
@@ -211,7 +214,7 @@ class RWAENetwork(SequenceVAE[Codec]):
         return [value for name, value in self.named_parameters() if name.startswith("penalty.") == critics]
 
     def rate_of(self, objective: str) -> float:
-        """Critics learn faster."""
+        """Critics may learn faster."""
         return self.settings.critic_rate if objective == "critic" else 1.0
 
     def encode(self, batch: Batch) -> Posterior:
@@ -260,7 +263,7 @@ class RWAENetwork(SequenceVAE[Codec]):
         return gumbel_softmax(logits, HOTTEST * (COLDEST / HOTTEST) ** done, progress.generator)
 
 
-# Not the authors' values, which we do not know.
+# Not the authors' values, which we do not know; chosen for kernels, not critics (see `critic_rate`).
 def _published(dynamic_dim: int, feature_dim: int) -> dict[str, Any]:
     training = Training(max_epochs=300, batch_size=64, lr=1e-3)
     sizes = {"static_dim": 256, "dynamic_dim": dynamic_dim, "hidden_dim": 256, "feature_dim": feature_dim}

@@ -17,6 +17,7 @@ from seqdis.losses import LossTerms, kl_gaussian, kl_standard, mutual_informatio
 from seqdis.nn import contrast
 from seqdis.nn.codec import Codec, build_codec
 from seqdis.nn.contrast import Negatives, Part
+from seqdis.nn.elements import require_two_elements
 from seqdis.nn.heads import initialise_like_dcgan, start_certain
 from seqdis.nn.likelihood import reconstruction_error
 from seqdis.nn.network import Progress
@@ -70,7 +71,8 @@ class SPYL(Disentangler):
     window, scale_floor
         Series: steps per element; smallest predicted scale, in standard deviations of the feature.
     released_start
-        Initial weights of the released code instead of ours (small posterior variances).
+        Initial weights of the released code, which is for video, instead of ours (small posterior variances). Series
+        have no batch norms, from which such small weights recover.
     training
         The optimiser's settings.
 
@@ -93,7 +95,8 @@ class SPYL(Disentangler):
     only, not decoded once more. From the paper: dynamic posteriors do not see sampled codes, as in no code
     of this family; spectrograms pass two linear layers before the LSTM, and are not rectified at the end.
     Of series the paper leaves open how windows meet the LSTM, widths, and how the likelihood is reduced:
-    here a first LSTM makes one element of a window, widths are 32, and the likelihood is summed.
+    here a first LSTM makes one element of a window, widths are 32, and the likelihood is summed; the decoder
+    has no rectifier after its last hidden layer.
 
     References
     ----------
@@ -143,11 +146,14 @@ class SPYL(Disentangler):
         ------
         SettingsError
             Reparameterised views of the released variant, which has none.
+        DataError
+            Sequences of a single element.
         """
         if self.variant == "reference" and self.views != "predictive":
             raise SettingsError(
                 f"SPYL.views = {self.views!r}: the released variant knows 'predictive' only; use variant='paper'."
             )
+        require_two_elements(spec, self.window)
         return SPYLNetwork(self, spec)
 
     @classmethod
@@ -271,9 +277,10 @@ def _published(weights: tuple[float, ...], dims: tuple[int, int], batch: int, lr
 
 
 _VIDEO = {"feature_dim": 128, "hidden_dim": 256, "filters": 64}
-_SERIES = {"feature_dim": 32, "hidden_dim": 32}
+_SERIES = {"feature_dim": 32, "hidden_dim": 32, "released_start": False}
 
 # Table 6; epochs: "at most 600" (Section 5.2); widths of images from the released code, windows from GLR.
+# TIMIT's batch of 10 is taken as segments; the paper states no unit (DBSE's card counts utterances).
 PAPER: dict[str, dict[str, Any]] = {
     "sprites": _published((10, 5, 1, 5, 1), (256, 32), 100, 2e-3, **_VIDEO),
     "mug": _published((5, 9, 1, 0.5, 2.5), (256, 64), 16, 1.5e-3, **_VIDEO),

@@ -67,7 +67,11 @@ class VAE(Disentangler):
 
     Departures from that baseline: a missing value counts at the mean of those observed, not as zero;
     one Monte-Carlo draw per step, not 10 or 15; zeros, not noise, into the decoder's LSTM; log-variances
-    for softplus scales; the widths of the step encoder and decoder are the house's.
+    for softplus scales; a smallest predicted scale; 50 and 200 epochs, not 51 and 201. Encoder and decoder are the
+    house's, with its initial weights: dense layers before the LSTM, which reads steps that show nothing as zeros,
+    where the baseline's LSTM (with sigmoid cells) comes first and passes over them.
+
+    `encode(draw=...)` draws the two codes independently of one another.
 
     References
     ----------
@@ -115,8 +119,8 @@ class VAE(Disentangler):
 
     @classmethod
     def presets(cls) -> Presets:
-        """The baseline that GLR is compared with."""
-        return {"paper": PUBLISHED}
+        """ "reference": the baseline that was released beside GLR; see Notes."""
+        return {"reference": PUBLISHED}
 
 
 class PlainNetwork(Network):

@@ -96,15 +96,15 @@ class SeriesBody(nn.Module):
         if windows.readable is not None:
             readable &= windows.readable
         readable[rows, index] = False
-        # All steps to encode in one go: the anchors', one that becomes the blank, those to be read.
+        # All steps to encode in one go: the anchors' and those to be read.
         anchors = ((rows * count + index)[:, None] * length + torch.arange(length, device=device)).flatten()
         seen = readable.flatten().nonzero().squeeze(1)
-        steps = torch.cat([anchors, anchors[:1], seen])
+        steps = torch.cat([anchors, seen])
         values = self.encoder(windows.values.flatten(0, 2).index_select(0, steps))
         anchor, values = values[: batch * length], values[batch * length :]
         if subtract:
-            values[1:] -= anchor.index_select(0, seen // (count * length) * length + seen % length)
-        values[0] = 0.0
+            values = values - anchor.index_select(0, seen // (count * length) * length + seen % length)
+        values = pad(values, (0, 0, 1, 0))
         # Counting what is shown numbers it from 1; 0 is the blank step, then the blank window.
         shown = readable.any(-1).flatten()
         kept = pad(readable.flatten(0, 1)[shown], (0, 0, 1, 0)).flatten()

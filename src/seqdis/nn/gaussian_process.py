@@ -64,10 +64,13 @@ def covariance(
 def share_out(dim: int, kernels: Sequence[Kernel], scales: int) -> list[tuple[Kernel, int]]:
     """Kernel, and how often its length scale is halved, of every dimension.
 
-    Equal shares for the kernels, within each for the scales; the last group takes what is left over.
+    Equal shares for the kernels, within each for the scales; the last group takes what is left over. Where there
+    are fewer dimensions than groups, the first ones, hence the longest scales, get one each.
     """
 
     def shares(total: int, parts: int) -> list[int]:
+        if total < parts:
+            return [1] * total + [0] * (parts - total)
         return [total // parts] * (parts - 1) + [total - total // parts * (parts - 1)]
 
     return [

@@ -137,7 +137,8 @@ class Store:
             x = x - _every_step(spec.center, x)
             x /= _every_step(spec.scale, x)
             if mask is not None:
-                x *= mask if spec.kind == "series" else mask[..., None]  # finite: Sequences refuse NaN
+                # Not by multiplying: what is marked as missing may be NaN.
+                np.copyto(x, 0.0, where=~(mask if spec.kind == "series" else mask[..., None]))
         # Images are brought to [0, 1] by how they are stored, whatever the model was fitted on.
         self.scale = float(sequences.spec.scale[0])
         self.x = self._keep(x.astype(np.float32, copy=False) if not self.image else x)

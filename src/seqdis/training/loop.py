@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -41,7 +42,7 @@ def train(
     Raises
     ------
     SeqdisError
-        The loss is not finite at the end of an epoch.
+        A loss or a weight is not finite at the end of an epoch.
     """
     engine = Engine(settings, network.spec)
     store = Store(sequences, network.spec, engine.device)
@@ -75,7 +76,7 @@ def train(
         if valid_store is not None and _looks(epoch, settings.max_epochs):
             record["valid"] = evaluate(network, valid_store, settings, epoch)
         record["seconds"] = round(time.perf_counter() - started, 4)
-        _refuse_divergence(record)
+        _refuse_divergence(record, network)
         history.append(record)
         if folder is not None:
             folder.save_state(network, optimisers, history, settings)
@@ -129,8 +130,12 @@ def _mix(seed: int, epoch: int) -> int:
     return (seed * 1_000_003 + epoch) * 2
 
 
-def _refuse_divergence(record: dict[str, Any]) -> None:
-    bad = [name for name, value in record["train"].items() if value != value or abs(value) == float("inf")]
+def _refuse_divergence(record: dict[str, Any], network: Network) -> None:
+    bad = [name for name, value in record["train"].items() if not math.isfinite(value)]
+    # The last step's gradients are in no loss yet, but in the weights.
+    finite = [value.isfinite().all() for value in network.state_dict().values() if value.is_floating_point()]
+    if not bad and not torch.stack(finite).all():
+        bad = ["weights"]
     if bad:
         raise SeqdisError(
             f"training diverged in epoch {record['epoch']}: {', '.join(bad)} not finite. "

@@ -21,7 +21,7 @@ class Training(Settings):
     lr
         Learning rate.
     schedule
-        "constant", as all published settings, or "cosine": the rate falls to zero over the run.
+        "constant", as in nearly all published settings, or "cosine": the rate falls to zero over the run.
     gradient_clip
         Largest norm of the gradient; 0 leaves it alone.
     seed
