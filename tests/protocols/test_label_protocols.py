@@ -5,10 +5,12 @@ import pytest
 
 from fakes import DYNAMIC, NOISE, PlantedData, PlantedModel, groups
 from seqdis.datasets import SequenceDataset
-from seqdis.errors import DataError, SettingsError
+from seqdis.errors import CapabilityError, DataError, SettingsError
 from seqdis.evaluation import Report, controls
 from seqdis.hyperparameters import from_dict, hyper, hyperparameters, to_dict, validate
+from seqdis.methods import VAE
 from seqdis.protocols import CalendarMonth, ICUUnit, Mortality
+from seqdis.training import Training
 
 DEATHS = PlantedData(static="mortality", static_classes=2, sizes=(80, 40, 80), name="physionet", noise=0.3)
 UNITS = PlantedData(static="icu_unit", sizes=(80, 40, 80), noise=0.3)
@@ -245,3 +247,46 @@ def test_defaults_are_the_papers_numbers_and_survive_json():
     assert (Mortality().repeats, Mortality().epochs) == (5, 41)
     assert from_dict(Mortality, to_dict(Mortality(repeats=7))) == Mortality(repeats=7)
     validate(ICUUnit())
+
+
+def recorded(monkeypatch) -> list[tuple[str, int]]:
+    """(part, seed) of every sample that is drawn."""
+    drawn, encode = [], VAE.encode
+
+    def record(self, X, *, draw=None, **rest):
+        if draw is not None:
+            drawn.append((X.name.rsplit("/")[-1], draw))
+        return encode(self, X, draw=draw, **rest)
+
+    monkeypatch.setattr(VAE, "encode", record)
+    return drawn
+
+
+@pytest.mark.parametrize(("protocol", "data", "passes"), [(Mortality, DEATHS, 1), (ICUUnit, UNITS, 5)])
+def test_heads_may_read_fresh_samples_as_released(protocol, data, passes, monkeypatch):
+    model = VAE(code_dim=3, window=2, feature_dim=8, training=Training(max_epochs=1)).fit(data.parts()["train"])
+    asked = protocol(**QUICK, forms=("published",), codes="samples")
+    drawn = recorded(monkeypatch)
+    report = asked.run(model, data, controls=False)
+    epochs, repeats = QUICK["epochs"], QUICK["repeats"]
+    assert len({seed for part, seed in drawn if part == "train"}) == epochs * passes * repeats
+    assert len({seed for part, seed in drawn if part == "test"}) == repeats
+    assert report.scores == asked.run(model, data, controls=False).scores
+    with_means = replace(asked, codes="means").run(model, data)
+    (sampled, *_), (mean, *_) = report.find(**MODEL), with_means.find(**MODEL)
+    assert (sampled.form, mean.form) == ("published, sampled codes", "published")
+    assert (sampled.value, sampled.spread) != (mean.value, mean.spread)
+
+
+def test_sampled_codes_stand_beside_their_controls_and_printed_numbers():
+    model = VAE(code_dim=3, window=2, feature_dim=8, training=Training(max_epochs=1)).fit(DEATHS.parts()["train"])
+    report = Mortality(**QUICK, codes="samples").run(model, DEATHS)
+    found = groups(report)
+    key = ("mortality", "published, sampled codes", "AUROC", "mortality from static + dynamic")
+    assert found[key] == {"model", "control", "published"}
+    assert {form for _, form, _, _ in found} == {"published, sampled codes", "corrected"}
+
+
+def test_a_model_without_samples_is_refused():
+    with pytest.raises(CapabilityError, match="draws from the posterior, which PlantedModel does not offer"):
+        Mortality(**QUICK, codes="samples").run(PlantedModel(), DEATHS)

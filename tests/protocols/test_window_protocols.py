@@ -8,7 +8,9 @@ from window_data import COURSE, LEVEL, MODEL, NOISE, WindowData, with_labels
 from fakes import groups
 from seqdis.errors import DataError, SettingsError
 from seqdis.hyperparameters import from_dict, to_dict
+from seqdis.methods import VAE
 from seqdis.protocols import DailyRain, OilTemperature
+from seqdis.training import Training
 
 OIL, RAIN = "oil_temperature", "rain"
 QUICK = {"epochs": 3, "repeats": 2, "resamples": 10}
@@ -293,3 +295,18 @@ def test_printed_rain_belongs_to_air_quality():
     )
     printed = report.find(role="published", method="SPYL")
     assert [(row.value, row.factor, row.metric) for row in printed] == [(1.823, "rain from static + dynamic", "MAE")]
+
+
+def test_heads_may_read_fresh_samples_as_released():
+    data = WindowData(OIL, name="etth1")
+    model = VAE(code_dim=2, window=4, feature_dim=8, training=Training(max_epochs=1)).fit(data.parts()["train"])
+    settings = {**QUICK, "forms": ("published",), "codes": "samples"}
+    report = OilTemperature(**settings).run(model, data)
+    key = ("oil-temperature", "published, sampled codes", "MAE", f"{OIL} from static + dynamic")
+    assert groups(report)[key] == {"model", "control", "published"}
+    (sampled,) = report.find(role="model")
+    assert sampled.value == OilTemperature(**settings).run(model, data, controls=False).find(role="model")[0].value
+    (mean,) = OilTemperature(**settings | {"codes": "means"}).run(model, data, controls=False).find(role="model")
+    assert sampled.value != mean.value
+    (both,) = OilTemperature(**settings, pairing="released").run(model, data, controls=False).find(role="model")
+    assert both.form == "published, sampled codes, released pairing"

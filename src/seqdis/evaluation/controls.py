@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
+from seqdis.errors import CapabilityError
+from seqdis.estimator import Disentangler
 from seqdis.evaluation.parts import Model, normalised
 from seqdis.evaluation.probe import stride_of
 from seqdis.factors import Factors
@@ -63,6 +65,26 @@ def control_codes(
         PCA_CODE: _pca(learned, values, model.static_dim, model.dynamic_dim, seed),
         RAW: values,
     }
+
+
+def samplers(model: Model, parts: Mapping[str, Sequences]) -> dict[str, dict[str, Callable[[int], Factors]]]:
+    """Samples of the codes of the model and of the untrained encoder, by method and part, from a seed.
+
+    Raises
+    ------
+    CapabilityError
+        A model of another library, which is not asked for samples.
+    """
+    if not isinstance(model, Disentangler):
+        raise CapabilityError(
+            f"codes='samples' draws from the posterior, which {type(model).__name__} does not offer; use 'means'."
+        )
+    models = {type(model).__name__: model, UNTRAINED: model.untrained()}
+
+    def sampler(method: str, part: Sequences) -> Callable[[int], Factors]:
+        return lambda seed: models[method].encode(part, draw=seed)
+
+    return {method: {name: sampler(method, part) for name, part in parts.items()} for method in models}
 
 
 @dataclass

@@ -1,14 +1,15 @@
 """Probes: small classifiers that read a factor from frozen codes.
 
 `LinearProbe` is the corrected form. `RecurrentHead` and `StaticHead` are the heads of the DBSE and
-GLR papers, here on posterior means encoded once and with the mask kept, where the authors feed
-fresh samples at every pass, at test time too, and drop the mask.
+GLR papers, here with the mask kept, which the authors drop, and on posterior means encoded once, or like
+theirs on fresh samples at every pass, at test time too (`Codes.redraw`).
 """
 
 from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, Self, get_args
 
@@ -35,13 +36,16 @@ class Codes:
     last : Tensor of int64, (n,)
         Index of each sequence's last **full** window: ``length // stride - 1`` (a partly filled one
         is passed over, as in the authors' code).
+    redraw : callable or None
+        From a seed to one sample of the codes, which published heads then read instead of ``factors``.
     """
 
     factors: Factors
     last: Tensor
+    redraw: Callable[[int], Factors] | None = None
 
     @classmethod
-    def of(cls, factors: Factors, part: Sequences) -> Self:
+    def of(cls, factors: Factors, part: Sequences, redraw: Callable[[int], Factors] | None = None) -> Self:
         """Codes of ``part``.
 
         Raises
@@ -56,7 +60,11 @@ class Codes:
         stride = stride_of(steps, windows, factors.stride)
         lengths = np.full(len(part), steps) if part.lengths is None else np.asarray(part.lengths)
         last = torch.from_numpy(np.clip(lengths // stride - 1, 0, windows - 1).astype(np.int64))
-        return cls(factors=factors, last=last)
+        return cls(factors=factors, last=last, redraw=redraw)
+
+    def at(self, head: int, number: int) -> Factors:
+        """What a published head of this seed reads in its pass of this number: a fresh sample, or the means."""
+        return self.factors if self.redraw is None else self.redraw(head * 1_000_003 + number)
 
     def table(self, read: Read) -> Array:
         """One row per sequence: the static code, a summary of the dynamic one, or both."""
@@ -175,19 +183,19 @@ class RecurrentHead(Probe):
             raise DataError(f"RecurrentHead reads classes 0 and 1; got {np.unique(train_labels).tolist()}.")
         targets = torch.from_numpy(train_labels).to(torch.float32)
         with seeded(self.seed):
-            factors = train.factors
+            factors, loss = train.factors, nn.BCEWithLogitsLoss()
             self.net_ = _RecurrentNet(factors.static.shape[1], factors.dynamic.shape[2], self.hidden)
             optimiser = torch.optim.Adam(self.net_.parameters(), lr=self.lr, fused=True)
-            inputs = _recurrent_inputs(train)
-            for _ in range(self.epochs):
-                one_pass(self.net_, optimiser, inputs, targets, nn.BCEWithLogitsLoss(), self.batch_size, clip=self.clip)
+            for epoch in range(self.epochs):
+                inputs = (*train.at(self.seed, epoch), train.last)
+                one_pass(self.net_, optimiser, inputs, targets, loss, self.batch_size, clip=self.clip)
         return self
 
     def predict_proba(self, codes: Codes) -> Array:
         """See `Probe`."""
         self.net_.eval()
         with torch.inference_mode():
-            positive = torch.sigmoid(self.net_(*_recurrent_inputs(codes))).double()
+            positive = torch.sigmoid(self.net_(*codes.at(self.seed, self.epochs), codes.last)).double()
         return torch.stack([1 - positive, positive], 1).numpy()
 
 
@@ -196,7 +204,7 @@ class StaticHead(Probe):
     """Published head for static patterns: ``Linear(static, K) ReLU Linear(K, K)`` on the static code.
 
     Cross-entropy, Adam, best validation loss (DBSE paper, Sec. 5.4; GLR, released code). An epoch
-    is ``passes`` passes: there with fresh code samples each, here over the same means, so that the
+    is ``passes`` passes: there with fresh code samples each; over the same means, too, so that the
     number of updates agrees.
     """
 
@@ -208,23 +216,25 @@ class StaticHead(Probe):
 
     def fit(self, train: Codes, train_labels: Array, valid: Codes, valid_labels: Array) -> Self:
         """See `Probe`."""
-        static, targets = train.factors.static, torch.from_numpy(train_labels)
+        targets = torch.from_numpy(train_labels)
         classes = int(train_labels.max()) + 1
         best = np.inf
         with seeded(self.seed):
-            net = nn.Sequential(nn.Linear(static.shape[1], classes), nn.ReLU(), nn.Linear(classes, classes))
+            width = train.factors.static.shape[1]
+            net = nn.Sequential(nn.Linear(width, classes), nn.ReLU(), nn.Linear(classes, classes))
             optimiser = torch.optim.Adam(net.parameters(), lr=self.lr, fused=True)
-            for _ in range(self.epochs):
-                for _ in range(self.passes):
+            for epoch in range(self.epochs):
+                for number in range(epoch * self.passes, (epoch + 1) * self.passes):
+                    static = train.at(self.seed, number).static
                     one_pass(net, optimiser, (static,), targets, nn.CrossEntropyLoss(), self.batch_size)
-                loss = log_loss(valid_labels, _class_probabilities(net, valid))
+                loss = log_loss(valid_labels, _class_probabilities(net, valid.at(self.seed, epoch).static))
                 if loss < best:
                     best, self.net_ = loss, copy.deepcopy(net)
         return self
 
     def predict_proba(self, codes: Codes) -> Array:
         """See `Probe`."""
-        return _class_probabilities(self.net_, codes)
+        return _class_probabilities(self.net_, codes.at(self.seed, self.epochs).static)
 
 
 def by_class(probabilities: Array, classes: Array) -> Array:
@@ -253,10 +263,6 @@ class _RecurrentNet(nn.Module):
         return self.out(torch.cat([state, static], 1)).squeeze(1)
 
 
-def _recurrent_inputs(codes: Codes) -> tuple[Tensor, Tensor, Tensor]:
-    return codes.factors.static, codes.factors.dynamic, codes.last
-
-
-def _class_probabilities(net: nn.Module, codes: Codes) -> Array:
+def _class_probabilities(net: nn.Module, static: Tensor) -> Array:
     with torch.inference_mode():
-        return torch.softmax(net(codes.factors.static), 1).double().numpy()
+        return torch.softmax(net(static), 1).double().numpy()

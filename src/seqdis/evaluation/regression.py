@@ -83,8 +83,8 @@ class NumberHead:
     lr: float
     batch_size: int = 280
 
-    def fit(self, table: Array, values: Array) -> Self:
-        """Rows (n, columns) and their numbers (n,).
+    def fit(self, table: Array, values: Array, redraw: Callable[[int], Array] | None = None) -> Self:
+        """Rows (n, columns) and their numbers (n,); ``redraw`` gives another table of them for every epoch.
 
         Raises
         ------
@@ -97,7 +97,9 @@ class NumberHead:
         with seeded(self.seed):
             self.net_ = self.net(table.shape[1])
             optimiser = torch.optim.Adam(self.net_.parameters(), lr=self.lr, fused=True)
-            for _ in range(self.epochs):
+            for epoch in range(self.epochs):
+                if redraw is not None:
+                    inputs = torch.from_numpy(redraw(epoch)).float()
                 one_pass(self.net_, optimiser, (inputs,), targets, _absolute, self.batch_size)
         return self
 

@@ -20,6 +20,9 @@ from seqdis.sequences import Array, Sequences
 
 Form = Literal["published", "corrected"]
 BOTH: tuple[Form, ...] = ("published", "corrected")
+CodesRead = Literal["means", "samples"]
+SAMPLED = "published, sampled codes"
+"""Form of rows whose heads read samples."""
 
 
 @dataclass(frozen=True, kw_only=True)

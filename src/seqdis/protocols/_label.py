@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 
-from seqdis.evaluation.controls import control_codes
+from seqdis.evaluation.controls import control_codes, samplers
 from seqdis.evaluation.metrics import ALL_CLASSES, Metric, bootstrap
 from seqdis.evaluation.parts import Model, with_label
 from seqdis.evaluation.probe import READS, Codes, LinearProbe, Probe, Read
 from seqdis.evaluation.raw_labels import label_controls
 from seqdis.evaluation.report import Score
 from seqdis.hyperparameters import hyper, hyperparameters
-from seqdis.protocols._base import BOTH, Form, Protocol, check_forms, score_row, with_roles
+from seqdis.protocols._base import BOTH, SAMPLED, CodesRead, Form, Protocol, check_forms, score_row, with_roles
 from seqdis.sequences import Array, Sequences
 
 
@@ -32,6 +33,9 @@ class LabelProtocol(Protocol):
         Seeds of the published head.
     epochs : int
         Epochs of the published head.
+    codes : "means" or "samples"
+        What the published head reads: posterior means, encoded once, or as released a fresh sample at every pass,
+        also of test. Rows of the latter are of the form "published, sampled codes".
     resamples : int
         Resamples of the test part for the spread of corrected scores; 0: none.
     """
@@ -43,6 +47,7 @@ class LabelProtocol(Protocol):
     forms: tuple[Form, ...] = hyper(default=BOTH)
     repeats: int = hyper(default=5, at_least=1)
     epochs: int = hyper(default=41, at_least=1)
+    codes: CodesRead = hyper(default="means", identity="changed")
     resamples: int = hyper(default=200, at_least=0)
 
     @abstractmethod
@@ -59,8 +64,10 @@ class LabelProtocol(Protocol):
         factors = {type(model).__name__: own}
         if controls:
             factors |= control_codes(model, kept, own, self.seed, fitted_on=parts["train"])
+        redraw = samplers(model, kept) if self.codes == "samples" else {}
         coders = {
-            name: {part: Codes.of(code, kept[part]) for part, code in codes.items()} for name, codes in factors.items()
+            name: {part: Codes.of(code, kept[part], redraw.get(name, {}).get(part)) for part, code in codes.items()}
+            for name, codes in factors.items()
         }
         fixed = label_controls(kept, self.label, self.seed) if controls else {}
         rows: list[Score] = []
@@ -70,19 +77,26 @@ class LabelProtocol(Protocol):
             rows += self._corrected_rows(coders, fixed, labels, kept["test"].groups)
         return rows, _counts(parts, labels)
 
+    def _form(self) -> str:
+        """Of rows by the published head."""
+        return "published" if self.codes == "means" else SAMPLED
+
+    def _printed(self, dataset: str, parts: Mapping[str, Sequences]) -> list[Score]:
+        return [replace(row, form=self._form()) for row in super()._printed(dataset, parts)]
+
     def _published_rows(
         self, coders: Mapping[str, Mapping[str, Codes]], fixed: Mapping[str, Array], labels: Mapping[str, Array]
     ) -> list[Score]:
-        rows = []
+        rows, form = [], self._form()
         for method, codes in coders.items():
             heads = [self._read(self._head(self.seed + k), codes, labels) for k in range(self.repeats)]
             for name, metric in self.metrics.items():
                 values = np.array([metric(labels["test"], head) for head in heads])
-                rows.append(self._row(method, name, self.head_read, "published", values.mean(), values, "head seeds"))
+                rows.append(self._row(method, name, self.head_read, form, values.mean(), values, "head seeds"))
         for method, probabilities in fixed.items():
             for name, metric in self.metrics.items():
                 value = metric(labels["test"], probabilities)
-                rows.append(self._row(method, name, self.head_read, "published", value))
+                rows.append(self._row(method, name, self.head_read, form, value))
         return with_roles(rows, next(iter(coders)))
 
     def _corrected_rows(
@@ -121,7 +135,7 @@ class LabelProtocol(Protocol):
         }
 
     def _row(
-        self, method: str, metric: str, read: Read, form: Form, value: float, draws: Array | None = None, over: str = ""
+        self, method: str, metric: str, read: Read, form: str, value: float, draws: Array | None = None, over: str = ""
     ) -> Score:
         return score_row(
             method=method,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from seqdis.evaluation.controls import samplers
 from seqdis.evaluation.metrics import pooled_mean
 from seqdis.evaluation.parts import Model
 from seqdis.evaluation.probe import READS, Codes, Read
@@ -18,7 +20,7 @@ from seqdis.evaluation.report import Score
 from seqdis.evaluation.windows import Aggregate, WindowValues, released_pairing, rows, window_values
 from seqdis.factors import Factors
 from seqdis.hyperparameters import hyper, hyperparameters
-from seqdis.protocols._base import BOTH, Form, Protocol, check_forms, score_row, with_roles
+from seqdis.protocols._base import BOTH, SAMPLED, CodesRead, Form, Protocol, check_forms, score_row, with_roles
 from seqdis.sequences import Array, Sequences
 
 PARTS = ("train", "valid", "test")
@@ -45,6 +47,9 @@ class WindowRegression(Protocol):
     pairing : "correct" or "released"
         How the published form pairs codes with labels; see Notes of the entries. Rows of "released"
         are of the form "published, released pairing".
+    codes : "means" or "samples"
+        What the published head reads: posterior means, encoded once, or as released a fresh sample in every epoch,
+        also of test. Forms of rows of the latter end in "sampled codes".
     rotated : int
         Windows by which the released pairing shifts labels against codes.
     """
@@ -58,6 +63,7 @@ class WindowRegression(Protocol):
     epochs: int = hyper(default=51, at_least=1)
     resamples: int = hyper(default=200, at_least=0)
     pairing: Literal["correct", "released"] = "correct"
+    codes: CodesRead = hyper(default="means", identity="changed")
     rotated: int = hyper(default=0, at_least=0)
 
     @abstractmethod
@@ -74,7 +80,8 @@ class WindowRegression(Protocol):
         tables = window_tables(parts, own) if controls else None
         found: list[Score] = []
         if "published" in self.forms:
-            found += self._published_rows(coders, tables, self._as_published(truth, own))
+            redraw = samplers(model, parts) if self.codes == "samples" else {}
+            found += self._published_rows(coders, redraw, tables, self._as_published(truth, own))
         if "corrected" in self.forms:
             found += self._corrected_rows(coders, tables, truth)
             found += self._more_rows(coders, tables, truth)
@@ -91,7 +98,8 @@ class WindowRegression(Protocol):
 
     def _form(self) -> str:
         """Of rows by the published head."""
-        return "published" if self.pairing == "correct" else "published, released pairing"
+        form = "published" if self.codes == "means" else SAMPLED
+        return form if self.pairing == "correct" else f"{form}, released pairing"
 
     def _printed(self, dataset: str, parts: Mapping[str, Sequences]) -> list[Score]:
         # The released pairing is the script that the printed numbers come from.
@@ -111,6 +119,7 @@ class WindowRegression(Protocol):
     def _published_rows(
         self,
         coders: Mapping[str, Mapping[str, Factors]],
+        redraw: Mapping[str, Mapping[str, Callable[[int], Factors]]],
         tables: Mapping[str, Array] | None,
         truth: Mapping[str, WindowValues],
     ) -> list[Score]:
@@ -119,8 +128,13 @@ class WindowRegression(Protocol):
         found = []
         for method, codes in coders.items():
             x = {name: rows(codes[name], HEAD_READ, truth[name].known) for name in ("train", "test")}
-            heads = [self._head(self.seed + k).fit(x["train"], y["train"]) for k in range(self.repeats)]
-            errors = np.array([np.abs(head.predict(x["test"]) - y["test"]).mean() for head in heads])
+            errors = np.empty(self.repeats)
+            for k in range(self.repeats):
+                again = _sampled_rows(redraw[method], truth, k) if method in redraw else None
+                head = self._head(self.seed + k)
+                head.fit(x["train"], y["train"], None if again is None else partial(again, "train"))
+                asked = x["test"] if again is None else again("test", self.epochs)
+                errors[k] = np.abs(head.predict(asked) - y["test"]).mean()
             found.append(self._row(method, HEAD_READ, form, _Error(errors.mean(), errors, "head seeds")))
         for method, produced in self._fixed(tables, truth).items():
             error = float(np.abs(produced - y["test"]).mean())
@@ -175,6 +189,13 @@ class _Error:
     value: float
     draws: Array | None = None
     over: str = ""
+
+
+def _sampled_rows(
+    redraw: Mapping[str, Callable[[int], Factors]], truth: Mapping[str, WindowValues], head: int
+) -> Callable[[str, int], Array]:
+    """From a part and the number of an epoch to what this head reads in it."""
+    return lambda part, epoch: rows(redraw[part](head * 1_000_003 + epoch), HEAD_READ, truth[part].known)
 
 
 def _counts(

@@ -22,7 +22,7 @@ class CalendarMonth(LabelProtocol):
     -----
     Published form: `StaticHead` (two linear layers, 41 epochs of five passes, best validation loss).
     Departures from the released code: posterior means encoded once in place of fresh samples at
-    every pass; ``repeats`` fresh heads in place of two runs that go on with one head.
+    every pass (but with ``codes="samples"``); ``repeats`` fresh heads in place of two runs that go on with one head.
 
     The twelve stations measure the same weather and smog at the same hours. Where train and test hold
     the same months of the same years at other stations, a code that only tells sequences apart

@@ -32,7 +32,8 @@ class DailyRain(WindowRegression):
     Published form: batch norm, ``Linear(static + dynamic, 32)``, 32 to 8, 8 to 1, ReLU after each;
     absolute error, Adam, 51 epochs, the last one kept. A window with an unknown hour counts as dry, in
     train and test, as in GLR's code; the corrected form drops it. The papers say "average daily rain",
-    the code sums. Departures from that code: posterior means encoded once; batch norm is learnt, where
+    the code sums. Departures from that code: posterior means encoded once, where
+    ``codes="samples"`` draws anew in every epoch; batch norm is learnt, where
     the authors' layers are made anew at every call; batches mix 280 windows of all sequences.
 
     ``pairing="released"`` in the published form: labels of train belong to other sequences (collected in

@@ -22,7 +22,7 @@ class ICUUnit(LabelProtocol):
     -----
     Published form: `StaticHead` (two linear layers, 41 epochs of five passes, best validation loss).
     Departures from the released code: posterior means encoded once in place of fresh samples at
-    every pass; ``repeats`` fresh heads in place of two runs that go on with one head.
+    every pass (but with ``codes="samples"``); ``repeats`` fresh heads in place of two runs that go on with one head.
 
     References
     ----------

@@ -21,9 +21,9 @@ class Mortality(LabelProtocol):
     Notes
     -----
     Published form: `RecurrentHead` (LSTM over window codes, static code joined, 41 epochs, the last
-    one kept), ``repeats`` seeds on one representation and one split, as in DBSE. Departures from the
-    released code: codes are posterior means encoded once, where the authors draw fresh samples at
-    every pass; the mask is kept, where their call loses it.
+    one kept), ``repeats`` seeds on one representation and one split, as in DBSE. Departure from the
+    released code: the mask is kept, where their call loses it. Unless ``codes="samples"``, codes are posterior
+    means encoded once, where the authors draw fresh samples at every pass.
 
     The spread of the published form is over head seeds, that of the corrected form over resamples
     of the test part. The second is the larger one where few patients died; the papers do not give it.

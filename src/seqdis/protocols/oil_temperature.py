@@ -22,8 +22,8 @@ class OilTemperature(WindowRegression):
     Notes
     -----
     Published form: batch norm, ``Linear(static + dynamic, 32)``, 32 to 8, 8 to 1, LeakyReLU after each;
-    absolute error, Adam, 301 epochs, the last one kept. Departures from the released code: posterior
-    means encoded once in place of fresh samples at every pass; the mask is kept; batches mix
+    absolute error, Adam, 301 epochs, the last one kept. Departures from the released code: posterior means
+    encoded once in place of fresh samples at every pass (but with ``codes="samples"``); the mask is kept; batches mix
     280 windows of all sequences.
 
     ``pairing="released"`` repeats two defects of the released script in the published form. Labels of
