@@ -137,6 +137,9 @@ def test_in_a_pipeline_and_a_grid_search() -> None:
     search.fit(SERIES)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     assert search.best_estimator_.encode(SERIES).static.shape[1] == search.best_params_["static_dim"]
+    again = GridSearchCV(method(), {"training__lr": np.logspace(-3, -2, 2), "static_dim": np.array([2, 4])}, cv=2)
+    again.fit(as_sequences(SERIES))  # handed back by scikit-learn as a list of single sequences
+    np.testing.assert_array_equal(again.cv_results_["mean_test_score"], search.cv_results_["mean_test_score"])
 
 
 def test_an_index_given_as_a_numpy_number_is_that_index() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -378,3 +379,16 @@ def test_an_unknown_label_does_not_make_a_factor_dynamic() -> None:
     assert found.labels["died"].tolist() == [0, 1, -1]
     np.testing.assert_array_equal(found.labels["weight"], [60.5, 71.0, np.nan])
     assert found.labels["stage"].tolist() == [[0, -1], [1, 2], [-1, -1]]
+
+
+def test_pieces_of_one_set_are_that_set_again() -> None:
+    x = np.random.default_rng(0).normal(size=(4, 5, 2))
+    x[1, 2, 0] = np.nan
+    whole = as_sequences(x, lengths=[5, 4, 3, 5], labels={"who": ["a", "b", "a", "b"]})
+    again = as_sequences([whole[i] for i in range(4)])
+    assert again.fingerprint() == whole.fingerprint()
+    assert again.ids.tolist() == whole.ids.tolist()
+    with pytest.raises(DataError, match="not pieces of one set"):
+        as_sequences([whole[0], as_sequences(x[:, :, :1], lengths=[5, 4, 3, 5])[0]])
+    with pytest.raises(DataError, match="not pieces of one set"):
+        as_sequences([whole[0], replace(whole[1], mask=None)])

@@ -70,6 +70,8 @@ def as_sequences(
         return from_frame(X, name=name)
     if hasattr(X, "split") and hasattr(X, "parts"):
         raise DataError(f"{name}: a data set has several parts; choose one, as in `X.split('test')[0]`.")
+    if isinstance(X, list | tuple) and X and all(isinstance(part, Sequences) for part in X):
+        return as_sequences(_joined(X, name), mask=mask, lengths=lengths, labels=labels)
     if isinstance(X, list | tuple):
         x, mask, lengths = padded(X, mask, lengths, name)
     else:
@@ -184,6 +186,27 @@ def standardised(sequences: Sequences) -> DataSpec:
     constant = variance <= (1e-6 * np.abs(mean)) ** 2 + 1e-24
     scale = np.where(constant, 1.0, np.sqrt(variance))
     return replace(sequences.spec, center=tuple(mean.tolist()), scale=tuple(scale.tolist()))
+
+
+def _joined(parts: Sequence[Sequences], name: str) -> Sequences:
+    """Pieces of one set as one: scikit-learn takes sets apart sequence by sequence."""
+    first = parts[0]
+
+    def given(part: Sequences) -> list[str]:
+        return [key for key in ("mask", "lengths", "times", "ids", "groups") if getattr(part, key) is not None]
+
+    def form(part: Sequences) -> tuple[object, ...]:
+        return part.spec, part.x.shape[1], sorted(part.labels), given(part)
+
+    if any(form(part) != form(first) for part in parts):
+        raise DataError(
+            f"{name}: a list of Sequences that are not pieces of one set; give one set, or a list of arrays."
+        )
+    changes: dict[str, Any] = {
+        key: np.concatenate([getattr(part, key) for part in parts]) for key in ("x", *given(first))
+    }
+    labels = {key: np.concatenate([part.labels[key] for part in parts]) for key in first.labels}
+    return replace(first, labels=labels, **changes)
 
 
 def _per_sequence(pieces: list[Array]) -> Array:
