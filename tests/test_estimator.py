@@ -354,6 +354,15 @@ def test_ragged_sequences_have_the_columns_of_training_in_a_pipeline() -> None:
     assert model.transform(RAGGED).shape == (3, len(names))
     assert model.transform([RAGGED[0], RAGGED[2]]).shape == (2, len(names))  # neither is as long
     np.testing.assert_allclose(model.transform([RAGGED[0], RAGGED[2]]), model.transform(RAGGED)[[0, 2]], atol=1e-5)
+    np.testing.assert_allclose(model.transform([RAGGED[0]]), model.transform(RAGGED)[:1], atol=1e-5)  # alone not ragged
+
+
+def test_values_beyond_what_the_fit_can_scale_are_refused() -> None:
+    model = method().fit(SERIES * 1e-3)
+    far = SERIES.copy()
+    far[0, 0, 0] = 3e38
+    with pytest.raises(DataError, match="too far from those that the model was fitted on"), np.errstate(over="ignore"):
+        model.encode(far)
 
 
 @pytest.mark.parametrize("path", [Path("gait.npy"), "gait.npy"])

@@ -392,3 +392,16 @@ def test_pieces_of_one_set_are_that_set_again() -> None:
         as_sequences([whole[0], as_sequences(x[:, :, :1], lengths=[5, 4, 3, 5])[0]])
     with pytest.raises(DataError, match="not pieces of one set"):
         as_sequences([whole[0], replace(whole[1], mask=None)])
+
+
+def test_a_large_offset_that_float32_cannot_hold_is_refused() -> None:
+    x = np.random.default_rng(0).normal(size=(6, 5, 2))
+    x[..., 1] += 1.7e9
+    with pytest.raises(
+        DataError, match=r"values of feature 1 .* differ by about .* at a size of 1.7e\+09, which 32-bit"
+    ):
+        as_sequences(x)
+    x[..., 1] = 1.7e9 + 0.3  # a constant loses nothing
+    as_sequences(x)
+    x[..., 1] = 5e5 + np.random.default_rng(1).normal(0, 30, (6, 5))
+    as_sequences(x)

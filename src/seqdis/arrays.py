@@ -13,6 +13,8 @@ from seqdis.errors import DataError
 from seqdis.sequences import Array, Kind
 
 CHANNELS = (1, 3, 4)
+LARGE = 1e5
+"""Below, 32-bit floats are exact to a hundredth."""
 
 
 def checked(X: Any, name: str) -> Array:
@@ -98,6 +100,17 @@ def as_rows(x: Array, name: str) -> Array:
         rows = x.astype(np.float32, copy=False)
     if not np.isfinite(rows).all():
         raise DataError(f"{name}: values up to {np.abs(x).max():g} do not fit 32-bit floats; rescale them.")
+    if x.dtype != np.float32 and np.abs(rows).max() > LARGE:
+        axes = tuple(range(x.ndim - 1))
+        size, lost = np.abs(rows).max(axes), np.abs(rows - x.astype(np.float64)).max(axes)
+        spread = x.std(axes, dtype=np.float64)
+        hidden = (lost > 0.01 * spread) & (spread > 1e-12 * size)  # a constant's spread is rounding
+        if hidden.any():
+            worst = int(hidden.argmax())
+            raise DataError(
+                f"{name}: values of feature {worst} (counted from 0) differ by about {spread[worst]:.3g} at a size of "
+                f"{size[worst]:.3g}, which 32-bit floats cannot hold; subtract their mean first."
+            )
     return rows
 
 

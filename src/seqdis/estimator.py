@@ -198,11 +198,11 @@ class Disentangler(TransformerMixin, Settings):
     def transform(self, X: Any) -> Array:
         """Codes as one 2-D array for pipelines: static columns, then dynamic ones, time-major.
 
-        Ragged sequences give the columns of the training length, zero where a sequence has ended.
+        Shorter sequences than in training give its columns, too, zero where a sequence has ended.
         """
         codes = self.encode(X)
         dynamic, windows = codes.dynamic, -(-self.spec_.length // self._network.stride)
-        if codes.lengths is not None and dynamic.shape[1] < windows:  # as many columns as in training
+        if dynamic.shape[1] < windows:  # as many columns as in training
             dynamic = torch.nn.functional.pad(dynamic, (0, 0, 0, windows - dynamic.shape[1]))
         return torch.cat([codes.static, dynamic.flatten(1)], dim=1).numpy()
 

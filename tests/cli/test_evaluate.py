@@ -154,3 +154,14 @@ def test_a_run_that_was_moved_is_evaluated_where_it_is(seqdis, runs: Path) -> No
     shutil.move(runs / "toy0", runs / "elsewhere")
     assert seqdis(f"evaluate elsewhere swap-fidelity {FEW}").status == 0
     assert "elsewhere/report.json" in files(runs)
+
+
+def test_a_protocol_that_cannot_be_run_keeps_no_other_from_it(seqdis, runs: Path) -> None:
+    done = seqdis("evaluate toy0 conditional-generation reconstruction")
+    assert done.status == 1
+    assert "reconstruction" in done.out
+    assert "not evaluated: conditional-generation: " in done.err
+    assert {score.protocol for score in Report.load(runs / "toy0/report.json")} == {"reconstruction"}
+    both = seqdis("evaluate toy0 conditional-generation generation-leakage")
+    assert (both.status, both.out) == (1, "")
+    assert "; generation-leakage: " in both.err

@@ -193,7 +193,8 @@ def test_a_moved_file_is_the_same_run():
     [
         (["007", "08", "10"], ["007", "08", "10"]),  # zeros in front would be lost
         (["10", "2", "3"], [2, 3, 10]),
-        (["1.5", "0.5", "3"], [0.5, 1.5, 3.0]),
+        (["12e4", "120000", "7"], ["120000", "12e4", "7"]),
+        (["-1", "0", "2"], [-1, 0, 2]),
         (["a", "1", "b"], ["1", "a", "b"]),
     ],
 )
@@ -218,3 +219,14 @@ def test_tables_of_another_dialect_say_what_to_save(tmp_path):
     (tmp_path / "t.csv").write_bytes("id,time,größe\n1,0,2\n".encode("latin-1"))
     with pytest.raises(DataError, match=r"no text in UTF-8 .* Save it again with that encoding"):
         UserFile(path=str(tmp_path / "t.csv")).whole()
+
+
+def test_ids_of_an_archive_are_ids_and_no_label(tmp_path, x):
+    ids = np.array([f"p{i}" for i in range(len(x))])
+    np.savez(tmp_path / "gait.npz", x=x, ids=ids)
+    found = UserFile(path=str(tmp_path / "gait.npz")).whole()
+    assert found.ids.tolist() == ids.tolist()
+    assert found.labels == {}
+    np.savez(tmp_path / "gait.npz", x=x, ids=np.zeros(len(x)))
+    with pytest.raises(DataError, match=r"'ids' has shape .* each once"):
+        UserFile(path=str(tmp_path / "gait.npz")).whole()

@@ -167,6 +167,8 @@ def test_factors_are_chosen_by_name_or_refused():
     bare = {name: replace(part, labels={}) for name, part in DATA.parts().items()}
     with pytest.raises(DataError, match="no class-valued factor"):
         LatentLeakage().run(APART, bare)
+    with pytest.raises(SettingsError, match="'gesture' is read as static and as dynamic factor"):
+        LatentLeakage(static_factor="gesture").run(APART, DATA)
     with pytest.raises(SettingsError, match=r"classifiers = \(\)"):
         LatentLeakage(classifiers=()).run(APART, DATA)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +15,7 @@ from tqdm import tqdm
 from seqdis import entries
 from seqdis.cli.parsing import made, new_file, positionals, say, usage_error, wants_help, with_overrides
 from seqdis.cli.runs import Run, is_run
-from seqdis.errors import SettingsError, unknown_name
+from seqdis.errors import SeqdisError, SettingsError, unknown_name
 from seqdis.evaluation.report import Report, merge, over_seeds
 from seqdis.hyperparameters import signature
 from seqdis.protocols import Protocol
@@ -24,7 +25,8 @@ HELP = """usage: seqdis evaluate RUN [RUN ...] PROTOCOL [PROTOCOL ...] [--out FI
 
 Evaluate fitted runs and print every score beside its controls and the published numbers. Each
 run's rows are added to RUN/report.json. Of several runs (same settings and data, other seeds) the
-mean and spread over training seeds is printed instead.
+mean and spread over training seeds is printed instead. A protocol that cannot be run is named at
+the end, after the others.
 
   --out FILE   write all rows as JSON (FILE.json), or as Markdown (FILE.md) with the JSON beside
 
@@ -61,10 +63,15 @@ def run(arguments: list[str]) -> None:
     out = chosen.pop("options").out
     files = [new_file(path, ".json", ".md") for path in _files(out)]
     _check(runs)
-    total = over_seeds([_evaluate(each, chosen) for each in runs])
-    _print(total)
-    if files:
-        _write(total, runs, files, arguments)
+    failed: dict[str, SeqdisError] = {}
+    done = [_evaluate(each, chosen, failed) for each in runs]
+    total = over_seeds([_without(report, failed) for report in done])
+    if len(failed) < len(chosen):
+        _print(total)
+        if files:
+            _write(total, runs, files, arguments)
+    if failed:
+        raise SeqdisError("not evaluated: " + "; ".join(f"{name}: {error}" for name, error in failed.items()))
 
 
 def _protocol(word: str) -> Any:
@@ -105,11 +112,19 @@ def _data(run: Run) -> Any:
     return run.model.identity_.get("data")
 
 
-def _evaluate(run: Run, protocols: dict[str, Any]) -> Report:
+def _evaluate(run: Run, protocols: dict[str, Any], failed: dict[str, SeqdisError]) -> Report:
+    """Scores of one run, each kept as soon as it is there; a protocol that fails is noted and passed over."""
     done: list[Report] = []
     quiet = len(protocols) < 2 or not sys.stderr.isatty()
     for protocol in tqdm(protocols.values(), desc=str(run.path), unit="protocol", disable=quiet):
-        report = protocol.run(run.model, run.data)
+        model, data = run.model, run.data
+        try:
+            report = protocol.run(model, data)
+        except SeqdisError as error:
+            if len(protocols) == 1:
+                raise
+            failed[protocol.name] = error
+            continue
         done.append(replace(report, provenance={**report.provenance, "run": run.command}))
         kept = run.report()
         others = Report(
@@ -119,6 +134,10 @@ def _evaluate(run: Run, protocols: dict[str, Any]) -> Report:
         )
         (others + done[-1]).save(run.report_path)
     return merge(done)
+
+
+def _without(report: Report, protocols: Collection[str]) -> Report:
+    return replace(report, scores=tuple(score for score in report if score.protocol not in protocols))
 
 
 def _print(report: Report) -> None:

@@ -35,8 +35,8 @@ class UserFile(SequenceDataset):
         One of
 
         - ``.npy``: array (n, time, *features); NaN means missing.
-        - ``.npz``: ``x`` like that, optionally ``mask`` (true = observed), ``lengths`` (n,) and ``times`` (n, time).
-          Every other array is a label: (n,) or (n, time).
+        - ``.npz``: ``x`` like that, optionally ``mask`` (true = observed), ``lengths`` (n,), ``ids`` (n,) and ``times``
+          (n, time). Every other array is a label: (n,) or (n, time).
         - ``.csv``, ``.csv.gz``, ``.parquet``: one line per step, with the columns below; all other
           columns are features.
     kind : "auto", "image", "spectrogram" or "series"
@@ -121,15 +121,18 @@ class UserFile(SequenceDataset):
             raise DataError(
                 f"{path}: 'times' is {times.dtype} of shape {times.shape}; expected numbers of shape {x.shape[:2]}."
             )
-        mask, lengths = arrays.pop("mask", None), arrays.pop("lengths", None)
+        mask, lengths, ids = (arrays.pop(name, None) for name in ("mask", "lengths", "ids"))
+        if ids is not None and (ids.shape != x.shape[:1] or len(np.unique(ids)) < len(ids)):
+            raise DataError(f"{path}: 'ids' has shape {ids.shape}; expected {x.shape[:1]}, each once.")
         for name, values in arrays.items():
             if values.shape not in (x.shape[:1], x.shape[:2]):
                 raise DataError(
-                    f"{path}: '{name}' has shape {values.shape}; every array beside x, mask, lengths and times is a "
-                    f"label with shape {x.shape[:1]} or {x.shape[:2]}."
+                    f"{path}: '{name}' has shape {values.shape}; every array beside x, mask, lengths, ids and times is "
+                    f"a label with shape {x.shape[:1]} or {x.shape[:2]}."
                 )
         kind = None if self.kind == "auto" else self.kind
         sequences = as_sequences(x, mask=mask, lengths=lengths, labels=arrays, kind=kind, name=label)
+        sequences = sequences if ids is None else replace(sequences, ids=ids)
         return sequences if times is None else replace(sequences, times=times.astype(np.float64))
 
 
@@ -163,8 +166,5 @@ def _read_table(path: Path, form: str, id_column: str) -> pd.DataFrame:
 
 
 def _numbers_if_any(ids: pd.Series) -> pd.Series:
-    """Ids as numbers, unless some are words or begin with zeros that would be lost."""
-    if ids.str.match(r"0\d").any():
-        return ids
-    numbers = pd.to_numeric(ids, errors="coerce")
-    return ids if (numbers.isna() & ids.notna()).any() else numbers
+    """Ids as integers if all are; else as written: numbers would lose zeros in front, or take 12e4 for 120000."""
+    return pd.to_numeric(ids) if ids.str.fullmatch(r"0|-?[1-9]\d{0,17}").all() else ids

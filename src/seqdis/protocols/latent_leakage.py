@@ -162,6 +162,11 @@ class LatentLeakage(Protocol):
             having = [f.name for f in test.spec.factors if f.kind == kind and f.classes and f.name in test.labels]
             if wanted is not None or having:
                 names[kind] = wanted if wanted is not None else having[0]
+        if len(names) == 2 and names["static"] == names["dynamic"]:
+            raise SettingsError(
+                f"latent-leakage: '{names['static']}' is read as static and as dynamic factor; name another with "
+                "static_factor or dynamic_factor."
+            )
         if not names:
             raise DataError(f"{test.name}: no class-valued factor; name one with static_factor or dynamic_factor.")
         return names

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqdis.errors import SettingsError
+from seqdis.errors import DataError, SettingsError
 from seqdis.nn.network import Network
 from seqdis.sequences import Array, Batch, DataSpec, Sequences
 from seqdis.training.settings import Training
@@ -139,6 +139,8 @@ class Store:
             if mask is not None:
                 # Not by multiplying: what is marked as missing may be NaN.
                 np.copyto(x, 0.0, where=~(mask if spec.kind == "series" else mask[..., None]))
+            if not np.isfinite(x).all():
+                raise DataError(f"{sequences.name}: values are too far from those that the model was fitted on.")
         # Images are brought to [0, 1] by how they are stored, whatever the model was fitted on.
         self.scale = float(sequences.spec.scale[0])
         self.x = self._keep(x.astype(np.float32, copy=False) if not self.image else x)
