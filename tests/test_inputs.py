@@ -405,3 +405,15 @@ def test_a_large_offset_that_float32_cannot_hold_is_refused() -> None:
     as_sequences(x)
     x[..., 1] = 5e5 + np.random.default_rng(1).normal(0, 30, (6, 5))
     as_sequences(x)
+
+
+def test_columns_of_one_name_and_lists_of_frames_are_refused() -> None:
+    table = pd.DataFrame([[1, 0, 2.0, 3.0]], columns=["id", "time", "a", "a"])
+    with pytest.raises(DataError, match="several columns are called a; give each a name of its own"):
+        from_frame(table)
+    frames = [pd.DataFrame({"a": [1.0, 2.0], "b": [0.0, 1.0]}) for _ in range(2)]
+    with pytest.raises(DataError, match=r"a list of data frames, .* pd\.concat") as caught:
+        as_sequences(frames)
+    assert "reset_index" in str(caught.value)
+    joined = pd.concat(dict(enumerate(frames)), names=["id", "time"]).reset_index()  # what the error advises
+    assert from_frame(joined).x.shape == (2, 2, 2)

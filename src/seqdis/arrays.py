@@ -42,6 +42,11 @@ def padded(parts: Sequence[Any], mask: Any, lengths: Any, name: str) -> tuple[Ar
     """A list of sequences as one array, with its mask and lengths."""
     if len(parts) == 0:
         raise DataError(f"{name}: an empty list; at least one sequence is needed.")
+    if any(hasattr(part, "columns") for part in parts):
+        raise DataError(
+            f"{name}: a list of data frames, whose columns may stand in any order; make one long table of them, as by "
+            "pd.concat(dict(enumerate(frames)), names=['id', 'time']).reset_index(), or pass their values."
+        )
     arrays = [checked(part, f"{name}[{i}]") for i, part in enumerate(parts)]
     shapes = {array.shape[1:] for array in arrays}
     if len(shapes) > 1 or any(array.ndim == 0 for array in arrays):

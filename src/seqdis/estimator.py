@@ -136,7 +136,7 @@ class Disentangler(TransformerMixin, Settings):
 
     def untrained(self, seed: int = 0) -> Self:
         """The same method with random weights on the same data description: a control."""
-        self._check_fitted()
+        self._check_unchanged()
         copy = self.replace()
         copy.spec_ = self.spec_
         copy.network_ = copy._fresh(seed + 10_007).eval()
@@ -208,7 +208,7 @@ class Disentangler(TransformerMixin, Settings):
 
     def inverse_transform(self, Z: Any) -> Array:
         """Observations of what `transform` returned."""
-        self._check_fitted()
+        self._check_unchanged()
         codes = torch.as_tensor(np.asarray(Z, dtype=np.float32))
         static_dim, dynamic_dim = self._dims()
         rest = codes.shape[-1] - static_dim if codes.ndim == 2 else 0
@@ -220,7 +220,7 @@ class Disentangler(TransformerMixin, Settings):
 
     def get_feature_names_out(self, input_features: Any = None) -> Array:
         """Names of the columns of `transform` at the length of the training data."""
-        self._check_fitted()
+        self._check_unchanged()
         static_dim, dynamic_dim = self._dims()
         windows = -(-self.spec_.length // self._network.stride)
         static = [f"static{i}" for i in range(static_dim)]
@@ -311,12 +311,7 @@ class Disentangler(TransformerMixin, Settings):
         SettingsError
             Settings were changed after `fit`: the weights belong to others.
         """
-        self._check_fitted()
-        if signature(self) != self.identity_["settings"]:
-            raise SettingsError(
-                f"{type(self).__name__}.save: settings were changed after fit, the weights belong to the earlier ones. "
-                "Call fit again, or save before changing them."
-            )
+        self._check_unchanged()
         target = RunFolder(folder, self.identity_)
         if not target.claim(self._description(None)):
             target.write_history(self.history_)
@@ -378,6 +373,15 @@ class Disentangler(TransformerMixin, Settings):
     def _check_fitted(self) -> None:
         if not hasattr(self, "network_"):
             raise NotFittedError(f"this {type(self).__name__} is not fitted yet: call fit(X) or seqdis.load(folder).")
+
+    def _check_unchanged(self) -> None:
+        """Refuse to mix the weights of one fit with settings of another."""
+        self._check_fitted()
+        if signature(self) != self.identity_["settings"]:
+            raise SettingsError(
+                f"{type(self).__name__}: settings were changed after fit, the weights belong to the earlier ones. "
+                "Call fit again, or change them in a copy: replace()."
+            )
 
     def _parts(self, X: Any, valid: Any, mask: Any, lengths: Any) -> tuple[Sequences, Sequences | None]:
         if callable(getattr(X, "parts", None)):

@@ -122,6 +122,9 @@ def from_frame(
         raise DataError(
             f"{name}: no column {', '.join(map(repr, absent))}. A long table needs id and time; has: {have}."
         )
+    if not frame.columns.is_unique:
+        repeated = ", ".join(map(str, frame.columns[frame.columns.duplicated()].unique()))
+        raise DataError(f"{name}: several columns are called {repeated}; give each a name of its own.")
     if len(frame) == 0:
         raise DataError(f"{name}: the table has no rows; at least one sequence is needed.")
     if frame[[id, time]].isna().any(axis=None):

@@ -1,6 +1,9 @@
-"""Labels of known factors, as users hold them -> integer codes or floats, and their description."""
+"""Labels of known factors, as users and their tables hold them -> integer codes or floats, and their description."""
 
 from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,6 +12,22 @@ from seqdis.sequences import Array, FactorSpec
 
 MOST_CLASSES = 1000
 """Integers above are numbers, such as record numbers or dates, and no codes of classes."""
+
+
+MISSING = ("", "#N/A", "N/A", "NA", "NULL", "NaN", "n/a", "nan", "null")
+"""What stands in a table where something is missing; "None" does so among numbers, and is a word among words."""
+
+
+def read_csv(path: Path, name: str, labels: Collection[str] = ()) -> pd.DataFrame:
+    """A table; the column ``name``, whatever it holds, is text as written, and a word of ``labels`` may be "None"."""
+    columns = pd.read_csv(path, nrows=0).columns
+    missing = {column: list(MISSING) if column in labels else [*MISSING, "None"] for column in columns} | {name: [""]}
+    table = pd.read_csv(path, dtype={name: str}, keep_default_na=False, na_values=missing)
+    for column in table.columns.intersection(list(labels)):
+        numbers = pd.to_numeric(table[column].mask(table[column] == "None"), errors="coerce")
+        if numbers.notna().any() and (numbers.notna() | table[column].isna() | (table[column] == "None")).all():
+            table[column] = numbers
+    return table
 
 
 def codes(values: Array) -> Array:

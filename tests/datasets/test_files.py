@@ -230,3 +230,16 @@ def test_ids_of_an_archive_are_ids_and_no_label(tmp_path, x):
     np.savez(tmp_path / "gait.npz", x=x, ids=np.zeros(len(x)))
     with pytest.raises(DataError, match=r"'ids' has shape .* each once"):
         UserFile(path=str(tmp_path / "gait.npz")).whole()
+
+
+def test_none_is_a_word_among_words_and_ids_are_as_written(tmp_path):
+    rows = [("NA", "None", "1"), ("b", "drug", "None"), ("c", "", "0"), ("d", "drug", ""), ("e", "NA", "NA")]
+    lines = "".join(f"{name},{t},{t}.5,{treat},{died}\n" for name, treat, died in rows for t in range(2))
+    (tmp_path / "t.csv").write_text("id,time,u,treat,died\n" + lines.replace("b,1,1.5", "b,1,nan"))
+    found = UserFile(path=str(tmp_path / "t.csv"), label_columns=("treat", "died")).whole()
+    assert found.ids.tolist() == ["NA", "b", "c", "d", "e"]
+    assert found.spec.factor("treat").classes == ("None", "drug")
+    assert found.labels["treat"].tolist() == [0, 1, -1, 1, -1]
+    assert found.spec.factor("died").classes == ("0", "1")
+    assert found.labels["died"].tolist() == [1, -1, 0, -1, -1]
+    assert found.mask[:, :, 0].tolist() == [[True, True], [True, False]] + [[True, True]] * 3

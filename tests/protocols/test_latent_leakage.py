@@ -181,6 +181,14 @@ def test_classes_that_train_lacks_are_refused_with_a_way_out():
     assert LatentLeakage(**QUICK, forms=("published",)).run(APART, parts).find(role="model")
 
 
+def test_a_factor_of_one_class_is_refused():
+    parts = DATA.parts()
+    for part in parts.values():
+        part.labels["person"][:] = np.where(np.arange(len(part)) % 2, 1, -1)
+    with pytest.raises(DataError, match="'person' has a single class here; name another static_factor"):
+        LatentLeakage(**QUICK).run(APART, parts)
+
+
 def test_a_test_part_of_one_sequence_is_too_small_to_be_divided():
     parts = DATA.parts()
     parts["test"] = parts["test"][:1]

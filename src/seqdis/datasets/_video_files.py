@@ -11,7 +11,7 @@ import pandas as pd
 
 from seqdis.datasets._images import Pixels, decoded, frame_files, opencv, resized, rgb
 from seqdis.errors import DataError
-from seqdis.labels import of_table
+from seqdis.labels import of_table, read_csv
 from seqdis.sequences import Array
 
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm", ".gif")
@@ -61,7 +61,7 @@ def read_labels(path: Path, names: list[str]) -> dict[str, Array]:
         No such table, no column ``file``, a file without a row or with two. Rows of other files are ignored.
     """
     try:
-        table = pd.read_csv(path, dtype={"file": str})
+        table = read_csv(path, "file", pd.read_csv(path, nrows=0).columns.drop("file", errors="ignore"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: the table of labels cannot be read ({error}).") from error
     if "file" not in table.columns or len(table.columns) < 2:

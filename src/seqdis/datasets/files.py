@@ -18,6 +18,7 @@ from seqdis.datasets._splits import random_parts
 from seqdis.errors import DataError, SettingsError
 from seqdis.hyperparameters import hyper, hyperparameters, validate
 from seqdis.inputs import as_sequences, from_frame
+from seqdis.labels import read_csv
 from seqdis.sequences import Sequences
 
 _ARRAYS = (".npy", ".npz")
@@ -108,7 +109,7 @@ class UserFile(SequenceDataset):
     def _from_table(self, path: Path, form: str, label: str, labelled: bool) -> Sequences:
         if self.kind not in ("auto", "series"):
             raise SettingsError(f"UserFile.kind = '{self.kind}': tables such as {path.name} hold series; use 'series'.")
-        table = _read_table(path, form, self.id_column)
+        table = _read_table(path, form, self.id_column, self.label_columns)
         labels = [column for column in self.label_columns if labelled or column in table.columns]
         return from_frame(table, id=self.id_column, time=self.time_column, labels=labels, name=label)
 
@@ -149,11 +150,11 @@ def _read_arrays(path: Path, form: str) -> dict[str, npt.NDArray[Any]]:
         ) from error
 
 
-def _read_table(path: Path, form: str, id_column: str) -> pd.DataFrame:
+def _read_table(path: Path, form: str, id_column: str, labels: tuple[str, ...]) -> pd.DataFrame:
     try:
         if form == ".parquet":
             return pd.read_parquet(path)
-        table = pd.read_csv(path, dtype={id_column: str})
+        table = read_csv(path, id_column, labels)
     except ImportError as error:
         raise DataError(f"{path}: reading Parquet needs pyarrow; `pip install 'seqdis[parquet]'`.") from error
     except UnicodeDecodeError as error:

@@ -135,6 +135,9 @@ class LatentLeakage(Protocol):
             used = ["test"] if form == "published" else ["test", *(name for name in parts if name != "test")]
             labels = {kind: _labels(name, [(parts[p], own[p]) for p in used]) for kind, name in names.items()}
             rounds = self._rounds(form, labels, len(parts["test"]))
+            for kind, name in names.items():
+                if len(np.unique(labels[kind][labels[kind] >= 0])) < 2:
+                    raise DataError(f"latent-leakage: '{name}' has a single class here; name another {kind}_factor.")
             notes[form] = {
                 "sequences to fit on": int(rounds[0][0].sum()),
                 "to score on": int(rounds[0][1].sum()),
