@@ -9,10 +9,11 @@ from sklearn.preprocessing import StandardScaler
 from seqdis.datasets import PhysioNet2012
 from seqdis.errors import CapabilityError, DataError
 from seqdis.evaluation.metrics import bootstrap
+from seqdis.evaluation.ridges import STRENGTHS, Block, Ridges
 from seqdis.factors import Factors
 from seqdis.hyperparameters import from_dict, to_dict
 from seqdis.protocols import SeriesLeakage
-from seqdis.protocols.series_leakage import STRENGTHS, _Block, _Ridges, _targets
+from seqdis.protocols.series_leakage import _targets
 from seqdis.sequences import DataSpec, Sequences
 
 STRIDE, WINDOWS, FEATURES = 2, 6, 3
@@ -242,8 +243,8 @@ def test_ridges_are_those_of_scikit_learn_with_missing_targets():
     known = draw.random(y.shape) < 0.7
     known[:, 1] = known[:, 0]
     asked = np.array([True, True, True, False])
-    block = _Block(x, y, known, np.arange(40))
-    ridges = _Ridges(block, asked)
+    block = Block(x, y, known, np.arange(40))
+    ridges = Ridges(block, asked)
     scaled = StandardScaler().fit_transform(x)
     for k, strength in enumerate(STRENGTHS):
         squares, base = ridges.squares(block, np.full(4, k))
@@ -260,10 +261,10 @@ def test_ridges_are_those_of_scikit_learn_with_missing_targets():
 def test_wide_tables_are_rotated_without_changing_what_is_read():
     draw = np.random.default_rng(0)
     x, y = draw.standard_normal((20, 50)), draw.standard_normal((20, 2))
-    block = _Block(x, y, np.ones(y.shape, bool), np.arange(20))
-    ridges = _Ridges(block, np.ones(2, bool))
+    block = Block(x, y, np.ones(y.shape, bool), np.arange(20))
+    ridges = Ridges(block, np.ones(2, bool))
     assert ridges.weights.shape[1] == 20
-    fresh = _Block(draw.standard_normal((9, 50)), draw.standard_normal((9, 2)), np.ones((9, 2), bool), np.arange(9))
+    fresh = Block(draw.standard_normal((9, 50)), draw.standard_normal((9, 2)), np.ones((9, 2), bool), np.arange(9))
     scaler = StandardScaler().fit(x)
     for k, strength in enumerate(STRENGTHS):
         produced = Ridge(alpha=strength * 20).fit(scaler.transform(x), y).predict(scaler.transform(fresh.x))

@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from seqdis import entries
-from seqdis.benchmark.store import Run, alone, collect, design, plan
+from seqdis.benchmark.store import Run, collect, design, plan
 from seqdis.benchmark.study import Study
 from seqdis.benchmark.summary import check_reference
 from seqdis.errors import SeqdisError, SettingsError, unknown_name
 from seqdis.evaluation.report import Report, provenance
 from seqdis.hyperparameters import to_dict
 from seqdis.protocols import Protocol
+from seqdis.training.locks import alone
 
 DIED = "its process ended without a word: killed, or out of memory. Use fewer jobs, or a smaller batch."
 
@@ -171,6 +172,7 @@ def execute(run: Run, watch: StageWatcher | None = None) -> None:
         if watch is not None:
             watch(Stage(run=run, what=what, done=done, total=total, record=record))
 
+    # Two studies that share a run would otherwise train it twice, into one folder.
     with alone(run.store / "locks" / run.folder.name):
         data = run.split.data.replace()
         about = {

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -203,23 +202,6 @@ def collect(study: Study, runs: Sequence[Run]) -> Report:
             "missing": [run.name for run in runs if not run.done()],
         },
     )
-
-
-@contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Wait until no other process holds this lock file; a process that dies lets go of it.
-
-    Two studies that share a run would otherwise train it twice, into one folder.
-    """
-    try:
-        import fcntl
-    except ImportError:  # no such locks on this system: studies that share runs go one after the other
-        yield
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _split(label: str, data: SequenceDataset) -> Split:

@@ -13,6 +13,23 @@ from seqdis.errors import DataError, SettingsError
 Index = npt.NDArray[np.int64]
 
 
+def shares_of(data: str, valid: float, test: float) -> dict[str, float]:
+    """Share of every part; those of 0 are left out.
+
+    Raises
+    ------
+    SettingsError
+        Nothing is left for train.
+    """
+    if valid + test >= 1:
+        raise SettingsError(
+            f"{data}.valid = {valid:g} and {data}.test = {test:g}: nothing is left for train; expected shares of less "
+            "than 1 together."
+        )
+    shares = {"train": 1 - valid - test, "valid": valid, "test": test}
+    return {part: share for part, share in shares.items() if share}
+
+
 def random_parts(n: int, fractions: Mapping[str, float], seed: int, what: str = "sequences") -> dict[str, Index]:
     """Shuffle ``0 .. n-1`` once and cut it into parts that share no row and leave none out.
 

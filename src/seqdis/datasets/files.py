@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from seqdis.datasets._base import SequenceDataset
-from seqdis.datasets._splits import random_parts
+from seqdis.datasets._splits import random_parts, shares_of
 from seqdis.errors import DataError, SettingsError
 from seqdis.hyperparameters import hyper, hyperparameters, validate
 from seqdis.inputs import as_sequences, from_frame
@@ -81,14 +81,9 @@ class UserFile(SequenceDataset):
         return self._read(Path(self.path).expanduser(), labelled)
 
     def _splits(self) -> Mapping[str, Sequences]:
-        if self.valid + self.test >= 1:
-            raise SettingsError(
-                f"UserFile.valid = {self.valid:g} and UserFile.test = {self.test:g}: nothing is left for train; "
-                "expected shares of less than 1 together."
-            )
+        shares = shares_of("UserFile", self.valid, self.test)
         sequences = self.whole()
-        shares = {"train": 1 - self.valid - self.test, "valid": self.valid, "test": self.test}
-        parts = random_parts(len(sequences), {part: share for part, share in shares.items() if share}, self.split_seed)
+        parts = random_parts(len(sequences), shares, self.split_seed)
         return {
             part: replace(sequences[np.sort(rows)], name=f"{sequences.name}/{part}") for part, rows in parts.items()
         }

@@ -14,6 +14,7 @@ import pandas as pd
 from seqdis.datasets._audio_features import Preparation, frames_of, group_parts, parts_of, sequences_of, spectrogram_of
 from seqdis.datasets._audio_files import AUDIO, Clip, audio_in, stamps
 from seqdis.datasets._base import SequenceDataset
+from seqdis.datasets._splits import shares_of
 from seqdis.datasets._video_files import read_labels
 from seqdis.errors import DataError, SettingsError
 from seqdis.hyperparameters import hyper, hyperparameters, validate
@@ -109,13 +110,8 @@ class AudioFolder(SequenceDataset):
         return self._read()[0]
 
     def _splits(self) -> Mapping[str, Sequences]:
-        if self.valid + self.test >= 1:
-            raise SettingsError(
-                f"AudioFolder.valid = {self.valid:g} and AudioFolder.test = {self.test:g}: nothing is left for train; "
-                "expected shares of less than 1 together."
-            )
+        shares = shares_of("AudioFolder", self.valid, self.test)
         everything, groups = self._read()
-        shares = {"train": 1 - self.valid - self.test, "valid": self.valid, "test": self.test}
         what = f"values of '{self.apart}'" if self.apart else "recordings"
         return parts_of(everything, group_parts(groups, shares, self.split_seed, what), self.spectrogram)
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqdis.datasets._base import SequenceDataset
-from seqdis.datasets._splits import random_parts
+from seqdis.datasets._splits import random_parts, shares_of
 from seqdis.datasets._video_files import VIDEOS, read_labels, read_video, videos_in
 from seqdis.errors import DataError, SettingsError
 from seqdis.hyperparameters import hyper, hyperparameters, validate
@@ -91,14 +91,8 @@ class VideoFolder(SequenceDataset):
         return self._read()[0]
 
     def _splits(self) -> Mapping[str, Sequences]:
-        if self.valid + self.test >= 1:
-            raise SettingsError(
-                f"VideoFolder.valid = {self.valid:g} and VideoFolder.test = {self.test:g}: nothing is left for train; "
-                "expected shares of less than 1 together."
-            )
+        shares = shares_of("VideoFolder", self.valid, self.test)
         sequences, video = self._read()
-        shares = {"train": 1 - self.valid - self.test, "valid": self.valid, "test": self.test}
-        shares = {part: share for part, share in shares.items() if share}
         parts = random_parts(int(video[-1]) + 1, shares, self.split_seed, "videos")
         return {
             part: replace(sequences[np.isin(video, videos)], name=f"{sequences.name}/{part}")

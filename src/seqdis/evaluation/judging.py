@@ -211,7 +211,9 @@ def judged(
 def produced(values: Array, like: Sequences) -> Sequences:
     """What a model made of ``like``, as sequences that can be encoded again: nothing missing, same lengths."""
     spec = replace(like.spec, scale=(1.0,), center=(0.0,)) if like.spec.kind == "image" else like.spec
-    values = values if like.lengths is None else np.nan_to_num(values, nan=0.0)  # nothing else is ever missing
+    if like.lengths is not None:  # NaN beyond; within, it would be a failure to be refused
+        padded = np.arange(values.shape[1]) >= like.lengths[:, None]
+        values = np.where(padded.reshape(*padded.shape, *(1,) * (values.ndim - 2)), values.dtype.type(0), values)
     return Sequences(x=values, spec=replace(spec, missing=False), lengths=like.lengths, name=f"made of {like.name}")
 
 

@@ -64,13 +64,18 @@ class Codes:
 
     def at(self, head: int, number: int) -> Factors:
         """What a published head of this seed reads in its pass of this number: a fresh sample, or the means."""
-        return self.factors if self.redraw is None else self.redraw(head * 1_000_003 + number)
+        return self.factors if self.redraw is None else self.redraw(pass_seed(head, number))
 
     def table(self, read: Read) -> Array:
         """One row per sequence: the static code, a summary of the dynamic one, or both."""
         static, dynamic = self.factors.static, summary(self.factors)
         tables = {"static": static, "dynamic": dynamic, "static + dynamic": torch.cat([static, dynamic], 1)}
         return tables[read].numpy()
+
+
+def pass_seed(head: int, number: int) -> int:
+    """Seed of the sample that a head of this seed reads in its pass of this number."""
+    return head * 1_000_003 + number
 
 
 def stride_of(steps: int, windows: int, stated: int = 0) -> int:

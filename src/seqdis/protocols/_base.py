@@ -121,6 +121,10 @@ class Protocol(Settings, ABC):
         """``published``, with factor names filled in where they depend on the data."""
         return self.published
 
+    def _form(self) -> str:
+        """Form of the rows that printed numbers stand beside; empty: as the rows of ``published`` say."""
+        return ""
+
     def _printed(self, dataset: str, parts: Mapping[str, Sequences]) -> list[Score]:
         rows: dict[tuple[str, str, str, float], Score] = {}
         for place in self._places(parts):
@@ -128,6 +132,7 @@ class Protocol(Settings, ABC):
                 spread = None if row.spread is None else row.spread * place.unit
                 moved = replace(
                     row,
+                    form=self._form() or row.form,
                     metric=place.metric,
                     factor=place.factor,
                     better=place.better,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -80,9 +79,6 @@ class LabelProtocol(Protocol):
     def _form(self) -> str:
         """Of rows by the published head."""
         return "published" if self.codes == "means" else SAMPLED
-
-    def _printed(self, dataset: str, parts: Mapping[str, Sequences]) -> list[Score]:
-        return [replace(row, form=self._form()) for row in super()._printed(dataset, parts)]
 
     def _published_rows(
         self, coders: Mapping[str, Mapping[str, Codes]], fixed: Mapping[str, Array], labels: Mapping[str, Array]

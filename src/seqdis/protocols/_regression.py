@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Literal
 
@@ -13,7 +13,7 @@ import numpy as np
 from seqdis.evaluation.controls import samplers
 from seqdis.evaluation.metrics import pooled_mean
 from seqdis.evaluation.parts import Model
-from seqdis.evaluation.probe import READS, Codes, Read
+from seqdis.evaluation.probe import READS, Codes, Read, pass_seed
 from seqdis.evaluation.raw_windows import number_controls, window_codes, window_tables
 from seqdis.evaluation.regression import LeastAbsolute, NumberHead
 from seqdis.evaluation.report import Score
@@ -97,13 +97,9 @@ class WindowRegression(Protocol):
         return []
 
     def _form(self) -> str:
-        """Of rows by the published head."""
+        """Of rows by the published head; the released pairing is the script that the printed numbers come from."""
         form = "published" if self.codes == "means" else SAMPLED
         return form if self.pairing == "correct" else f"{form}, released pairing"
-
-    def _printed(self, dataset: str, parts: Mapping[str, Sequences]) -> list[Score]:
-        # The released pairing is the script that the printed numbers come from.
-        return [replace(row, form=self._form()) for row in super()._printed(dataset, parts)]
 
     def _as_published(self, truth: Mapping[str, WindowValues], codes: Mapping[str, Factors]) -> dict[str, WindowValues]:
         found = dict(truth)
@@ -195,7 +191,7 @@ def _sampled_rows(
     redraw: Mapping[str, Callable[[int], Factors]], truth: Mapping[str, WindowValues], head: int
 ) -> Callable[[str, int], Array]:
     """From a part and the number of an epoch to what this head reads in it."""
-    return lambda part, epoch: rows(redraw[part](head * 1_000_003 + epoch), HEAD_READ, truth[part].known)
+    return lambda part, epoch: rows(redraw[part](pass_seed(head, epoch)), HEAD_READ, truth[part].known)
 
 
 def _counts(

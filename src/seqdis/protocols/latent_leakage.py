@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from dataclasses import replace
+from typing import Any, ClassVar
 
 import numpy as np
 
 from seqdis.errors import DataError, SettingsError
 from seqdis.evaluation.controls import control_codes
-from seqdis.evaluation.metrics import bootstrap, leakage_gap
+from seqdis.evaluation.metrics import bootstrap
 from seqdis.evaluation.parts import Model
 from seqdis.evaluation.probe import Codes
 from seqdis.evaluation.report import Role, Score
 from seqdis.evaluation.tables import MAJORITY, Classifier, Table, joined, joined_labels, table_of, window_labels
 from seqdis.factors import Factors
 from seqdis.hyperparameters import hyper, hyperparameters
-from seqdis.protocols._base import BOTH, Form, Printed, Protocol, check_forms, score_row
+from seqdis.protocols._base import BOTH, Form, Printed, Protocol, check_forms
+from seqdis.protocols._leakage import KINDS, Group, Kind, Reading, leakage_rows
 from seqdis.sequences import Array, Sequences
-
-Kind = Literal["static", "dynamic"]
-KINDS: tuple[Kind, ...] = ("static", "dynamic")
 
 
 def _printed_numbers() -> tuple[Printed, ...]:
@@ -151,7 +149,7 @@ class LatentLeakage(Protocol):
                     asked = MAJORITY if method == MAJORITY else classifier
                     readings = {key: self._read(table, form, asked, rounds, groups) for key, table in tables.items()}
                     role: Role = "model" if method == type(model).__name__ else "control"
-                    rows += _rows(_Group(method, classifier, form, role), names, readings, guesses)
+                    rows += leakage_rows(Group(method, classifier, form, role), names, readings, guesses)
         return rows, notes
 
     def _places(self, parts: Mapping[str, Sequences]) -> tuple[Printed, ...]:
@@ -208,11 +206,11 @@ class LatentLeakage(Protocol):
 
     def _read(
         self, table: Table, form: Form, classifier: str, rounds: list[tuple[Array, Array]], groups: Array | None
-    ) -> _Reading:
+    ) -> Reading:
         if form == "published":
             counts = [table.hits(classifier, fit, score, self.seed + k) for k, (fit, score) in enumerate(rounds)]
             shares = np.array([hits.sum() / rows.sum() for hits, rows in counts])
-            return _Reading(shares.mean(), shares, "splits")
+            return Reading(shares.mean(), shares, "splits")
         fit, score = rounds[0]
         fit = table.thinned(fit, self.max_rows, self.seed)
         if self.standardise:
@@ -225,26 +223,7 @@ class LatentLeakage(Protocol):
             seed=self.seed,
             groups=groups,
         )
-        return _Reading(hits.sum() / rows.sum(), draws, "test resamples")
-
-
-@dataclass(frozen=True)
-class _Reading:
-    value: float
-    draws: Array
-    over: str
-
-
-def _at_least(reading: _Reading, floor: _Reading) -> _Reading:
-    return _Reading(max(reading.value, floor.value), np.maximum(reading.draws, floor.draws), reading.over)
-
-
-@dataclass(frozen=True)
-class _Group:
-    method: str
-    classifier: Classifier
-    form: Form
-    role: Role
+        return Reading(hits.sum() / rows.sum(), draws, "test resamples")
 
 
 def _labels(name: str, parts: list[tuple[Sequences, Factors]]) -> Array:
@@ -269,36 +248,3 @@ def _shown(labels: Mapping[Kind, Array], fit: Array, score: Array) -> int | None
     pairs = np.stack(list(labels.values()), 1)
     known = {tuple(pair) for pair in pairs[fit].tolist()}
     return sum(tuple(pair) in known for pair in pairs[score].tolist())
-
-
-def _rows(
-    group: _Group,
-    names: Mapping[Kind, str],
-    readings: Mapping[tuple[Kind, Kind], _Reading],
-    guesses: Mapping[tuple[Kind, Kind], _Reading],
-) -> list[Score]:
-    def row(metric: str, factor: str, better: str, reading: _Reading) -> Score:
-        return score_row(
-            method=group.method,
-            metric=f"{metric} ({group.classifier})",
-            factor=factor,
-            form=group.form,
-            better=better,
-            value=reading.value,
-            draws=reading.draws,
-            over=reading.over,
-            role=group.role,
-        )
-
-    rows = [
-        row("accuracy", f"{names[kind]} from {code}", "higher" if code == kind else "", reading)
-        for (code, kind), reading in readings.items()
-    ]
-    others: dict[Kind, Kind] = {"static": "dynamic", "dynamic": "static"}
-    for code, other in others.items() if len(names) == 2 else ():
-        own, cross = readings[code, code], readings[code, other]
-        if group.form == "corrected":
-            cross = _at_least(cross, guesses[code, other])
-        gap = _Reading(float(leakage_gap(own.value, cross.value)), leakage_gap(own.draws, cross.draws), own.over)
-        rows.append(row("leakage_gap", f"{code} code", "higher", gap))
-    return rows

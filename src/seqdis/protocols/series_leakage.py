@@ -14,6 +14,7 @@ from seqdis.evaluation.parts import Model, refuse_shared
 from seqdis.evaluation.probe import Codes, stride_of, summary
 from seqdis.evaluation.raw_windows import window_codes
 from seqdis.evaluation.report import Score
+from seqdis.evaluation.ridges import STRENGTHS, Block, Ridges
 from seqdis.evaluation.windows import as_sequences, rows
 from seqdis.factors import Factors
 from seqdis.hyperparameters import hyper, hyperparameters
@@ -34,8 +35,6 @@ GAPS: Mapping[Code, tuple[Target, Target]] = {
     "static": ("sequence means", "deviations by position"),
     "dynamic": ("deviations", "sequence means"),
 }
-# Penalties per row for columns of variance 1, strongest first: of equals the strongest is taken.
-STRENGTHS = 10.0 ** np.arange(3, -5, -1)
 
 
 @hyperparameters
@@ -131,7 +130,7 @@ class SeriesLeakage(Protocol):
         for train, valid, test in zip(*blocks, strict=True):
             asked = train.holding() >= self.least
             if asked.any():
-                fits.append((_Ridges(train, asked), valid, test))
+                fits.append((Ridges(train, asked), valid, test))
         if not fits:
             most = max(int(train.holding().max()) for train in blocks[0])
             raise DataError(
@@ -176,23 +175,6 @@ class _Targets:
     known: Array
 
 
-@dataclass(frozen=True)
-class _Block:
-    """Rows that one set of regressions is for: columns of code, targets, known ones, and whose they are."""
-
-    x: Array
-    y: Array
-    known: Array
-    sequence: Array
-
-    def where(self, chosen: Array) -> _Block:
-        return _Block(self.x[chosen], self.y[chosen], self.known[chosen], self.sequence[chosen])
-
-    def holding(self) -> Array:
-        """Sequences with a known target, per feature."""
-        return np.array([len(np.unique(self.sequence[known])) for known in self.known.T])
-
-
 def _targets(part: Sequences, factors: Factors) -> _Targets:
     if len(factors) != len(part):
         raise DataError(f"{part.name}: got codes of {len(factors)} sequences; expected {len(part)}, one of each.")
@@ -230,58 +212,15 @@ def _scaled(targets: Mapping[str, _Targets]) -> dict[str, _Targets]:
     }
 
 
-def _blocks(target: Target, code: Code, factors: Factors, targets: _Targets, positions: int) -> list[_Block]:
+def _blocks(target: Target, code: Code, factors: Factors, targets: _Targets, positions: int) -> list[Block]:
     """One block, or one per position."""
     if target == "sequence means":
         x = (factors.static if code == "static" else summary(factors)).numpy()
-        return [_Block(x, targets.means, targets.known_means, np.arange(len(x)))]
+        return [Block(x, targets.means, targets.known_means, np.arange(len(x)))]
     listed = np.asarray(targets.known.any(2))
     sequence, window = np.nonzero(listed)
-    block = _Block(rows(factors, code, listed), targets.deviations[listed], targets.known[listed], sequence)
+    block = Block(rows(factors, code, listed), targets.deviations[listed], targets.known[listed], sequence)
     return [block] if target == "deviations" else [block.where(window == k) for k in range(positions)]
-
-
-class _Ridges:
-    """Ridge regressions of every strength on one table, one per target; unknown targets are left out."""
-
-    def __init__(self, train: _Block, asked: Array) -> None:
-        from sklearn.decomposition import PCA
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
-
-        # A rotation changes no prediction, and leaves wide tables as many columns as rows.
-        wide = train.x.shape[1] > len(train.x)
-        x = train.x.astype(np.float64)
-        self.prepare = make_pipeline(StandardScaler(), PCA(svd_solver="full") if wide else "passthrough").fit(x)
-        self.asked = asked
-        self.means = np.ma.array(train.y, mask=~train.known).mean(0).filled(0.0)
-        x = self.prepare.transform(x)
-        self.weights = np.zeros((len(STRENGTHS), x.shape[1], len(asked)))
-        self.intercepts = np.zeros((len(STRENGTHS), len(asked)))
-        # Targets known in the same rows share one factorisation.
-        patterns, which = np.unique(train.known[:, asked], axis=1, return_inverse=True)
-        for number, chosen in enumerate(patterns.T):
-            columns = np.flatnonzero(asked)[which.ravel() == number]
-            center = x[chosen].mean(0)
-            weights = _every_strength(x[chosen] - center, (train.y[chosen] - self.means)[:, columns])
-            self.weights[:, :, columns] = weights
-            self.intercepts[:, columns] = self.means[columns] - center @ weights
-
-    def squares(self, block: _Block, strength: Array) -> tuple[Array, Array]:
-        """Squared errors, of ``strength`` per feature and of the mean of train; (rows, features), zero if unknown."""
-        known, features = block.known & self.asked, np.arange(len(strength))
-        read = np.zeros(block.y.shape)
-        if len(read):  # scikit-learn refuses tables without rows
-            x = self.prepare.transform(block.x.astype(np.float64))
-            read = x @ self.weights[strength, :, features].T + self.intercepts[strength, features]
-        return np.where(known, np.square(block.y - read), 0.0), np.where(known, np.square(block.y - self.means), 0.0)
-
-
-def _every_strength(x: Array, y: Array) -> Array:
-    """Weights (strengths, columns, targets) that minimise ``mean (y - x w)^2 + strength |w|^2``; x, y centred."""
-    variances, axes = np.linalg.eigh(x.T @ x / len(x))
-    turned = axes.T @ (x.T @ y) / len(x)
-    return axes @ (turned / (np.maximum(variances, 0)[:, None] + STRENGTHS[:, None, None]))
 
 
 def _rows(method: str, readings: Mapping[tuple[Target, Code], _R2]) -> list[Score]:

@@ -13,7 +13,7 @@ import os
 import pickle
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from safetensors.torch import save as dump_weights
 
 from seqdis.errors import RunFolderError
 from seqdis.nn.network import Network
+from seqdis.training.locks import alone
 from seqdis.training.settings import Training
 
 FORMAT = 1
@@ -78,23 +79,17 @@ class RunFolder:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep other processes from training into this folder; one that dies lets go of it.
+        """Keep other processes from training into this folder.
 
         Raises
         ------
         RunFolderError
             Another process is at it.
         """
-        try:
-            import fcntl
-        except ImportError:  # no such locks on this system
-            yield
-            return
-        self.path.mkdir(parents=True, exist_ok=True)
         lock = self.path / "fit.lock"
-        with lock.open("w") as file:
+        with ExitStack() as held:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                held.enter_context(alone(lock, wait=False))
             except BlockingIOError:
                 raise RunFolderError(
                     f"{self.path}: another process is fitting this run. Wait for it, or give another --out."
@@ -202,15 +197,7 @@ class RunFolder:
                 for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
                     optimiser.load_state_dict(saved)
                 history = list(state["history"])
-            except (
-                OSError,
-                RuntimeError,
-                LookupError,
-                ValueError,
-                TypeError,
-                EOFError,
-                pickle.UnpicklingError,
-            ) as error:
+            except _UNREADABLE as error:
                 # PyTorch's own words advise to load it as code; ours do not repeat them.
                 raise RunFolderError(
                     f"{path} cannot be resumed from: truncated, altered or another network's. Delete it to start again."
