@@ -12,7 +12,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 import seqdis
-from seqdis.datasets import ToySeries
+from seqdis.datasets import ToyMelodies, ToySeries
 from seqdis.errors import CapabilityError, DataError, SettingsError
 from seqdis.estimator import Disentangler
 from seqdis.inputs import as_sequences, from_frame
@@ -76,6 +76,17 @@ def test_a_series_is_standardised_once_by_its_training_part(fitted: DBSE) -> Non
 def test_the_units_of_the_data_change_no_weight() -> None:
     one, other = method().fit(SERIES), method().fit(SERIES * 1024)  # a power of two: exact in floats
     assert all(torch.equal(a, b) for a, b in zip(one.network_.parameters(), other.network_.parameters(), strict=True))
+
+
+def test_the_units_of_spectrograms_change_no_weight_but_magnitudes_of_a_data_set_stay() -> None:
+    frames = np.abs(np.random.default_rng(0).normal(size=(6, 5, 40))).astype(np.float32)
+    one, other = (method().fit(as_sequences(frames * unit, kind="spectrogram")) for unit in (1, 1024))
+    assert one.spec_.scale == pytest.approx(frames.std((0, 1)), rel=1e-5)
+    assert all(torch.equal(a, b) for a, b in zip(one.network_.parameters(), other.network_.parameters(), strict=True))
+    assert one.reconstruct(as_sequences(frames, kind="spectrogram")).mean() == pytest.approx(frames.mean(), abs=0.2)
+    magnitudes = method().fit(ToyMelodies(n_train=4, n_valid=2, n_test=2, features="magnitude")).spec_
+    assert magnitudes.center == (0.0,) * 201
+    assert magnitudes.scale == (1.0,) * 201
 
 
 def test_a_data_set_is_fitted_on_train_and_watched_on_valid() -> None:
@@ -259,13 +270,17 @@ def test_validation_data_must_fit() -> None:
 def test_columns_of_a_table_must_be_those_that_were_fitted() -> None:
     table = pd.DataFrame({"id": np.repeat([1, 2], 9), "time": np.tile(np.arange(9), 2), "u": range(18), "v": range(18)})
     model = method().fit(from_frame(table))
-    with pytest.raises(DataError, match="features w, v; DBSE was fitted on u, v"):
+    with pytest.raises(DataError, match="DBSE was fitted on features u, v; lacking here: u, unknown: w"):
         model.encode(table.rename(columns={"u": "w"}))
     codes = model.encode(table)
     assert len(codes) == 2
     turned = from_frame(table[["id", "time", "v", "u"]])
     np.testing.assert_array_equal(model.encode(turned).static, codes.static)
     assert turned.spec.feature_names == ("v", "u")  # what was given stays as it was
+    watched = [method().fit(table, valid=valid).history_[-1]["valid"] for valid in (table, turned)]
+    assert watched[0] == watched[1]
+    with pytest.raises(DataError, match="lacking here: v, unknown: none"):
+        model.encode(table.drop(columns="v"))
 
 
 @pytest.mark.parametrize(
@@ -273,6 +288,9 @@ def test_columns_of_a_table_must_be_those_that_were_fitted() -> None:
     [
         ({"n": 0}, "n=0; expected at least 1"),
         ({"n": 2, "length": 0}, "length=0"),
+        ({"n": 2.5}, "n=2.5; expected a whole number"),
+        ({"n": 2, "length": "long"}, "length='long'; expected a whole number"),
+        ({"n": 2, "seed": True}, "seed=True; expected a whole number"),
         ({"keep": "static"}, "got keep='static'; give `like=`"),
         ({"like": SERIES}, "got keep=None; give `like=` with keep='static' or keep='dynamic', or neither"),
         ({"like": SERIES, "keep": "content"}, "got keep='content'"),
@@ -296,6 +314,28 @@ def test_tables_that_transform_did_not_make(fitted: DBSE, columns: int) -> None:
         fitted.inverse_transform(np.zeros((2, columns)))
     with pytest.raises(DataError, match=r"got \(5,\)"):
         fitted.inverse_transform(np.zeros(5))
+    with pytest.raises(DataError, match="inverse_transform: values of type <U1"):
+        fitted.inverse_transform([["a"]])
+    with pytest.raises(DataError, match="inverse_transform: lists of different lengths"):
+        fitted.inverse_transform([[1], [1, 2]])
+
+
+def test_what_is_no_code_or_seed_is_refused(fitted: DBSE) -> None:
+    with pytest.raises(DataError, match="decode: got ndarray; expected Factors"):
+        fitted.decode(SERIES)
+    with pytest.raises(SettingsError, match="encode: draw='a'; expected a whole number"):
+        fitted.encode(SERIES, draw="a")
+
+
+@pytest.mark.parametrize("x", [None, {"a": SERIES}, iter(SERIES)], ids=["None", "dict", "iterator"])
+def test_what_is_no_array_is_named(x: object) -> None:
+    with pytest.raises(DataError, match=f"got {type(x).__name__}; expected an array, tensor, list of arrays or data"):
+        method().fit(x)
+
+
+def test_no_sequence_is_refused(fitted: DBSE) -> None:
+    with pytest.raises(DataError, match="at least one sequence"):
+        fitted.encode(as_sequences(SERIES)[[]])
 
 
 def test_a_method_without_build_or_published_settings_says_so() -> None:

@@ -196,6 +196,21 @@ def test_dates_become_hours() -> None:
     assert np.diff(from_frame(frame(time=stamps)).times[1]).tolist() == [1.0, 24.0]
 
 
+def test_long_tables_may_have_levels_durations_truth_values_and_gaps_of_pandas() -> None:
+    plain = from_frame(frame())
+    for other in (
+        frame().set_index(["id", "time"]),
+        frame().set_index("id"),
+        frame(time=pd.to_timedelta(frame()["time"], unit="h")),
+        frame(v=frame()["v"].astype("Int64")),
+    ):
+        assert from_frame(other).fingerprint() == plain.fingerprint()
+    yes = from_frame(frame(v=[True, False, True, True, False]))
+    assert sorted(yes.x[..., 1].ravel()) == [0, 0, 0, 1, 1, 1]
+    gaps = from_frame(frame(v=frame()["v"].astype("Int64").mask([True, False, False, False, False])))
+    assert (~gaps.observed()).sum() == 3  # the value, and a padded step of both features
+
+
 @pytest.mark.parametrize(
     ("table", "words"),
     [
@@ -207,6 +222,10 @@ def test_dates_become_hours() -> None:
         (lambda: frame(id=["b", None, "b", "a", "b"]), "id or time is missing"),
         (lambda: frame(time=["a", "b", "b", "a", "c"]), "'time' holds neither numbers nor dates"),
         (lambda: frame(v=[1, np.inf, 3, 4, 5]), "infinite values"),
+        (lambda: frame(time=[0, 1, np.inf, 3, 4]), "'time' holds infinite times"),
+        (lambda: frame(time=["31/01/2024"] * 5), "dates like 2024-01-31 12:00, such as '31/01/2024'"),
+        (lambda: frame(id=["b", 1, "b", 1, "b"]), "'id' holds words and numbers"),
+        (lambda: frame(u=np.nan, v=[1, np.nan, 1, np.nan, 1]), r"1 sequence\(s\) without .* such as id a"),
     ],
 )
 def test_long_tables_that_are_refused(table, words: str) -> None:

@@ -28,7 +28,12 @@ def checked(X: Any, name: str) -> Array:
     if isinstance(X, torch.Tensor):
         X = X.detach().cpu()
         X = X.float() if X.dtype == torch.bfloat16 else X  # NumPy has no bfloat16
-    x = np.asarray(X)
+    try:
+        x = np.asarray(X)
+    except ValueError as error:  # NumPy's words for rows of different lengths
+        raise DataError(f"{name}: lists of different lengths; expected numbers in a full table.") from error
+    if x.dtype == object and x.ndim == 0:
+        raise DataError(f"{name}: got {type(X).__name__}; expected an array, tensor, list of arrays or data frame.")
     if x.dtype == object:
         raise DataError(f"{name}: sequences of different lengths? Give a list of arrays, or pad and pass `lengths`.")
     if not (np.issubdtype(x.dtype, np.number) or x.dtype == bool) or np.iscomplexobj(x):

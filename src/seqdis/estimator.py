@@ -15,10 +15,21 @@ from torch import Tensor
 
 import seqdis
 from seqdis import entries
+from seqdis.arrays import checked
 from seqdis.errors import CapabilityError, DataError, RunFolderError, SettingsError, unknown_name
 from seqdis.factors import Factors
-from seqdis.hyperparameters import Settings, from_dict, hyper, hyperparameters, plain, signature, to_dict, validate
-from seqdis.inputs import as_sequences, standardised, with_features
+from seqdis.hyperparameters import (
+    Settings,
+    from_dict,
+    hyper,
+    hyperparameters,
+    plain,
+    signature,
+    to_dict,
+    validate,
+    whole_number,
+)
+from seqdis.inputs import as_sequences, scaled, with_features
 from seqdis.nn.network import Network
 from seqdis.sequences import Array, DataSpec, Kind, Sequences
 from seqdis.training import Training
@@ -109,10 +120,9 @@ class Disentangler(TransformerMixin, Settings):
                 f"{type(self).__name__} is for data of kind {' or '.join(self.kinds)}; {train_set.name} is of kind "
                 f"{train_set.spec.kind}. See `seqdis list methods`."
             )
-        self.spec_ = _fitted_spec(train_set)
-        for part in (train_set, valid_set):
-            if part is not None:
-                self._check_fits(part)
+        self.spec_ = scaled(train_set)
+        train_set = self._fitting(train_set)
+        valid_set = None if valid_set is None else self._fitting(valid_set)
         network = self._fresh(self.training.seed)
         identity = {
             "method": entries.name_of(type(self)),
@@ -166,7 +176,7 @@ class Disentangler(TransformerMixin, Settings):
             raise CapabilityError(f"{type(self).__name__} has no encoder: it cannot code given sequences.")
         store = Store(data, self.spec_, self._device)
         windows = -(-data.x.shape[1] // self._network.stride)
-        generator = None if draw is None else torch.Generator(self._device).manual_seed(draw)
+        generator = None if draw is None else self._generator("encode: draw", draw)
         parts = []
         if self._network.training:
             self._network.eval()
@@ -186,6 +196,8 @@ class Disentangler(TransformerMixin, Settings):
     def decode(self, factors: Factors) -> Array:
         """Mean observations of codes: (n, windows * stride, *features), in data units."""
         self._check_fitted()
+        if not isinstance(factors, Factors):
+            raise DataError(f"decode: got {type(factors).__name__}; expected Factors, as encode() gives them.")
         self._network.eval()
         chunk = self._chunk()
         with torch.inference_mode():
@@ -209,7 +221,7 @@ class Disentangler(TransformerMixin, Settings):
     def inverse_transform(self, Z: Any) -> Array:
         """Observations of what `transform` returned."""
         self._check_unchanged()
-        codes = torch.as_tensor(np.asarray(Z, dtype=np.float32))
+        codes = torch.as_tensor(checked(Z, "inverse_transform")).float()
         static_dim, dynamic_dim = self._dims()
         rest = codes.shape[-1] - static_dim if codes.ndim == 2 else 0
         if rest <= 0 or rest % dynamic_dim:
@@ -280,7 +292,7 @@ class Disentangler(TransformerMixin, Settings):
         windows = -(-steps // self._network.stride)
         if keep == "dynamic" and kept is not None and windows != kept.dynamic.shape[1]:
             raise SettingsError("sample: keep='dynamic' keeps the length of `like`; do not give another.")
-        generator = torch.Generator(self._device).manual_seed(seed)
+        generator = self._generator("sample: seed", seed)
         with torch.inference_mode():
             drawn = self._network.prior(len(kept) if kept is not None else n or 1, windows, generator, mean=mean)
         codes = drawn.to("cpu")
@@ -354,6 +366,9 @@ class Disentangler(TransformerMixin, Settings):
     def _device(self) -> torch.device:
         return next(self._network.parameters()).device
 
+    def _generator(self, what: str, seed: int) -> torch.Generator:
+        return torch.Generator(self._device).manual_seed(whole_number(what, seed))
+
     def _chunk(self) -> int:
         return ENCODE_BATCH if self.spec_.kind == "series" else max(1, ENCODE_BATCH // 8)
 
@@ -395,25 +410,30 @@ class Disentangler(TransformerMixin, Settings):
     def _input(self, X: Any, mask: Any = None, lengths: Any = None) -> Sequences:
         self._check_fitted()
         data = as_sequences(X, mask=mask, lengths=lengths, kind=None if isinstance(X, Sequences) else self.spec_.kind)
-        if set(data.spec.feature_names) == set(self.spec_.feature_names):
-            data = with_features(data, self.spec_.feature_names)
-        self._check_fits(data)
-        return data
+        return self._fitting(data)
 
-    def _check_fits(self, data: Sequences) -> None:
+    def _fitting(self, data: Sequences) -> Sequences:
+        """The same data with columns in the order of the fit; refused if they differ in anything else."""
         cls = type(self).__name__
+        given, fitted = data.spec.feature_names, self.spec_.feature_names
+        if given and fitted and set(given) != set(fitted):
+            lacking, other = ([c for c in a if c not in b] for a, b in ((fitted, given), (given, fitted)))
+            raise DataError(
+                f"{data.name}: {cls} was fitted on features {', '.join(fitted)}; "
+                f"lacking here: {', '.join(lacking) or 'none'}, unknown: {', '.join(other) or 'none'}."
+            )
+        if given and fitted:
+            data = with_features(data, fitted)
         if data.spec.shape != self.spec_.shape or data.spec.kind != self.spec_.kind:
             raise DataError(
                 f"{data.name}: steps are {data.spec.kind} of shape {data.spec.shape}; "
                 f"this {cls} was fitted on {self.spec_.kind} of shape {self.spec_.shape}."
             )
-        given, fitted = data.spec.feature_names, self.spec_.feature_names
-        if given and fitted and given != fitted:
-            raise DataError(f"{data.name}: features {', '.join(given)}; {cls} was fitted on {', '.join(fitted)}.")
         if not self.variable_length and (data.x.shape[1] != self.spec_.length or data.lengths is not None):
             raise CapabilityError(f"{cls} needs sequences of exactly {self.spec_.length} steps.")
         if not self.handles_missing and data.mask is not None:
             raise CapabilityError(f"{cls} cannot use missing values: fill them in first.")
+        return data
 
     def _in_data_units(self, x: Tensor) -> Array:
         if self.spec_.kind == "image":
@@ -469,7 +489,7 @@ def _check_request(n: int | None, length: int | None, like: bool, keep: str | No
             f"sample: got keep={keep!r}; give `like=` with keep='static' or keep='dynamic', or neither."
         )
     for name, value in (("n", n), ("length", length)):
-        if value is not None and value < 1:
+        if value is not None and whole_number(f"sample: {name}", value) < 1:
             raise SettingsError(f"sample: {name}={value}; expected at least 1.")
 
 
@@ -479,12 +499,6 @@ def _cut(made: Array, like: Sequences) -> Array:
     if like.lengths is not None:
         made[np.arange(made.shape[1]) >= like.lengths[:, None]] = np.nan
     return made
-
-
-def _fitted_spec(data: Sequences) -> DataSpec:
-    """Series that come unscaled are standardised by what is observed in training."""
-    unscaled = data.spec.kind == "series" and data.spec.center == (0.0,) and data.spec.scale == (1.0,)
-    return standardised(data) if unscaled else data.spec
 
 
 def _padded(codes: Factors, windows: int) -> Factors:

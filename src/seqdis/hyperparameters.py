@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import operator
 import typing
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Self, TypeVar, dataclass_transform
@@ -152,6 +153,19 @@ def signature(settings: Settings) -> str:
     """Hash of class name and identity fields: equal signature, data and seed mean the same run."""
     text = json.dumps([type(settings).__name__, _identity(plain(settings))], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def whole_number(what: str, value: Any) -> int:
+    """A seed or count given to a call, as int.
+
+    Raises
+    ------
+    SettingsError
+        No whole number; ``what`` says what it was given as.
+    """
+    if isinstance(value, bool | np.bool) or not hasattr(value, "__index__"):
+        raise SettingsError(f"{what}={value!r}; expected a whole number.")
+    return operator.index(value)
 
 
 def fields_of(cls: type[Any]) -> tuple[dataclasses.Field[Any], ...]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from seqdis.arrays import (
     as_images,
@@ -23,9 +24,6 @@ from seqdis.arrays import (
 from seqdis.errors import DataError
 from seqdis.labels import classes_of, codes, factor_of, of_table
 from seqdis.sequences import Array, DataSpec, FactorSpec, Kind, Sequences
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def as_sequences(
@@ -106,16 +104,18 @@ def from_frame(
     Parameters
     ----------
     frame
-        Columns ``id`` and ``time`` (numbers, or dates, which become hours); ``labels``; every other
-        column is a numeric feature.
+        Columns or levels of the index ``id`` and ``time`` (numbers, or dates and durations, which become hours);
+        ``labels``; every other column is a numeric feature.
     labels
         Columns that hold known factors: static if constant within every sequence where they are known, else per step.
 
     Raises
     ------
     DataError
-        Columns missing or not numeric, or an (id, time) pair given twice.
+        Columns missing or not numeric, ids of words and numbers, or an (id, time) pair given twice.
     """
+    if {id, time} & set(frame.index.names):
+        frame = frame.reset_index([level for level in (id, time) if level in frame.index.names])
     absent = [column for column in (id, time, *labels) if column not in frame.columns]
     if absent:
         have = ", ".join(map(str, frame.columns))
@@ -129,6 +129,9 @@ def from_frame(
         raise DataError(f"{name}: the table has no rows; at least one sequence is needed.")
     if frame[[id, time]].isna().any(axis=None):
         raise DataError(f"{name}: {id} or {time} is missing in some rows; drop or fill those.")
+    kinds = sorted({"words" if isinstance(value, str) else "numbers" for value in frame[id].unique()})
+    if len(kinds) > 1:
+        raise DataError(f"{name}: column '{id}' holds words and numbers, which have no order; write all as words.")
     frame = frame.assign(**{time: _hours_or_numbers(frame[time], name)})
     if frame[[id, time]].duplicated().any():
         raise DataError(f"{name}: the same ({id}, {time}) stands in several rows; aggregate them first.")
@@ -139,12 +142,16 @@ def from_frame(
         raise DataError(
             f"{name}: column {counters[0]} counts rows, which would tell id and time; save with index=False."
         )
-    words = [str(c) for c in features if not np.issubdtype(np.asarray(frame[c]).dtype, np.number)]
+    words = [str(c) for c in features if not pd.api.types.is_numeric_dtype(frame[c])]
     if words or not features:
         what = f"columns {', '.join(words)} are not numeric" if words else "no feature column is left"
         raise DataError(f"{name}: {what}. Declare known factors as label columns; encode the rest as numbers.")
     ids, starts = np.unique(frame[id].to_numpy(), return_index=True)
-    parts = np.split(frame[features].to_numpy(dtype=np.float64), starts[1:])
+    values = frame[features].to_numpy(dtype=np.float64, na_value=np.nan)
+    silent = ids[~np.logical_or.reduceat(~np.isnan(values).all(1), starts)]
+    if len(silent):
+        raise DataError(f"{name}: {len(silent)} sequence(s) without a single observed value, such as {id} {silent[0]}.")
+    parts = np.split(values, starts[1:])
     columns = {label: of_table(frame[label]) for label in labels}
     known = {label: _per_sequence(np.split(codes(values), starts[1:])) for label, values in columns.items()}
     result = as_sequences(parts, labels=known, kind="series", name=name)
@@ -191,6 +198,16 @@ def standardised(sequences: Sequences) -> DataSpec:
     return replace(sequences.spec, center=tuple(mean.tolist()), scale=tuple(scale.tolist()))
 
 
+def scaled(train: Sequences) -> DataSpec:
+    """The spec that networks are fitted with: series and spectrograms that nobody scaled are `standardised`.
+
+    One center of 0 and one scale of 1 for all features say that nobody did; given feature by feature, they say
+    that the values are meant as they are.
+    """
+    untouched = train.spec.center == (0.0,) and train.spec.scale == (1.0,)
+    return standardised(train) if untouched and train.spec.kind != "image" else train.spec
+
+
 def _joined(parts: Sequence[Sequences], name: str) -> Sequences:
     """Pieces of one set as one: scikit-learn takes sets apart sequence by sequence."""
     first = parts[0]
@@ -224,14 +241,18 @@ def _per_sequence(pieces: list[Array]) -> Array:
 
 def _hours_or_numbers(column: pd.Series, name: str) -> pd.Series:
     """Time stamps as numbers; dates, parsed or written, as hours since 1970."""
-    import pandas as pd
-
+    hour = pd.Timedelta(hours=1)
+    if pd.api.types.is_timedelta64_dtype(column):
+        return column / hour
     if pd.api.types.is_numeric_dtype(column):
-        return column.astype(np.float64)
-    try:
-        dates = pd.to_datetime(column, utc=True, format="ISO8601")
-    except (ValueError, TypeError) as error:
+        times = column.astype(np.float64)
+        if np.isinf(times).any():
+            raise DataError(f"{name}: column '{column.name}' holds infinite times; drop or correct those rows.")
+        return times
+    dates = pd.to_datetime(column, utc=True, format="ISO8601", errors="coerce")
+    if dates.isna().any():
         raise DataError(
-            f"{name}: column '{column.name}' holds neither numbers nor dates like 2024-01-31 12:00: {error}"
-        ) from error
-    return (dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(hours=1)
+            f"{name}: column '{column.name}' holds neither numbers nor dates like 2024-01-31 12:00, such as "
+            f"{column[dates.isna()].iloc[0]!r}."
+        )
+    return (dates - pd.Timestamp(0, tz="UTC")) / hour

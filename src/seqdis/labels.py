@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from seqdis.errors import DataError
 from seqdis.sequences import Array, FactorSpec
 
 MOST_CLASSES = 1000
@@ -19,7 +20,16 @@ MISSING = ("", "#N/A", "N/A", "NA", "NULL", "NaN", "n/a", "nan", "null")
 
 
 def read_csv(path: Path, name: str, labels: Collection[str] = ()) -> pd.DataFrame:
-    """A table; the column ``name``, whatever it holds, is text as written, and a word of ``labels`` may be "None"."""
+    """A table; the column ``name``, whatever it holds, is text as written, and a word of ``labels`` may be "None".
+
+    Raises
+    ------
+    DataError
+        Two columns of one name.
+    """
+    header = pd.read_csv(path, nrows=1, header=None, dtype=str, keep_default_na=False).iloc[0]
+    if header.duplicated().any():  # pandas would call the second "name.1"
+        raise DataError(f"{path}: several columns are called '{header[header.duplicated()].iloc[0]}'.")
     columns = pd.read_csv(path, nrows=0).columns
     missing = {column: list(MISSING) if column in labels else [*MISSING, "None"] for column in columns} | {name: [""]}
     table = pd.read_csv(path, dtype={name: str}, keep_default_na=False, na_values=missing)

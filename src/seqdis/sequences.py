@@ -57,7 +57,7 @@ class DataSpec:
         Steps of the time axis, padding included.
     center, scale : tuple of float
         Networks see ``(stored - center) / scale``, per feature or one for all. Of images, ``scale`` says
-        how they are stored: 255 for bytes.
+        how they are stored: 255 for bytes. See `seqdis.inputs.scaled` for who chooses them.
     missing : bool
         Whether single values may be missing.
     feature_names : tuple of str
@@ -189,6 +189,7 @@ class Sequences:
             rows = slice(int(rows) % len(self), int(rows) % len(self) + 1)
         elif not isinstance(rows, slice):
             rows = np.asarray(rows)
+            rows = rows if rows.size else rows.astype(np.int64)  # an empty list is one of floats to NumPy
 
         def some(values: Array | None) -> Array | None:
             return None if values is None else values[rows]

@@ -78,9 +78,10 @@ MISTAKES = [
     Refused("swap file a.npy a.npy --out b.npz", 1, "--out b.npz: this file exists"),
     Refused("encode file a.npy --out codes.csv", 2, "--out codes.csv: use a name ending in .npz."),
     Refused("swap file a.npy a.npy --out hybrids", 2, "--out hybrids: use a name ending in .npz."),
-    Refused("encode file a.npy --out a.npy/codes.npz", 1, "a.npy: File exists"),
+    Refused("encode file a.npy --out a.npy/codes.npz", 1, "codes.npz cannot be written: a.npy is a file, not a folder"),
     Refused("encode file a.npy --oot x.npz", 2, "Perhaps you meant: --out"),
     Refused("encode file gone.npy", 1, "there is no file"),
+    Refused("encode file gone", 1, "there is no file or folder"),
     Refused(
         "encode file two.npy", 1, "two: steps are series of shape (2,); this DBSE was fitted on series of shape (3,)"
     ),

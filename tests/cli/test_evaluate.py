@@ -116,7 +116,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[Protocol]:
 
 def test_what_could_not_be_kept_is_refused_before_measuring(seqdis, runs: Path, measured: list[Protocol]) -> None:
     (runs / "toy0/report.json").write_text('{"scores": [')
-    refused(seqdis, runs, Refused("evaluate toy1 toy0 swap-fidelity", 1, "report.json is not a readable report"))
+    refused(seqdis, runs, Refused("evaluate toy1 toy0 swap-fidelity", 1, "report.json cannot be read"))
     assert measured == []
     assert seqdis("evaluate toy1 swap-fidelity").status == 0
     assert measured == [SwapFidelity()]

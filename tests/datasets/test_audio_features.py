@@ -152,7 +152,7 @@ def test_logarithms_are_scaled_by_the_training_part_alone(clips) -> None:
         np.testing.assert_allclose(part.spec.center, frames.mean(axis=0), rtol=1e-5)
         np.testing.assert_allclose(part.spec.scale, spread, rtol=1e-4)
     raw = parts_of(everything, {"train": slice(0, 4)}, PUBLISHED)
-    assert (raw["train"].spec.center, raw["train"].spec.scale) == ((0.0,), (1.0,))
+    assert (set(raw["train"].spec.center), set(raw["train"].spec.scale)) == ({0.0}, {1.0})
     assert np.shares_memory(parts["test"].x, found.x)
 
 

@@ -142,8 +142,9 @@ def test_python_objects_are_never_loaded(tmp_path, form):
     objects = np.array([Payload(str(tmp_path / "owned"))], dtype=object)
     path = tmp_path / f"gait.{form}"
     np.save(path, objects, allow_pickle=True) if form == "npy" else np.savez(path, x=objects)
-    with pytest.raises(DataError, match="Python objects, which are never loaded"):
+    with pytest.raises(DataError, match="Python objects, which are never loaded") as refused:
         UserFile(path=str(path)).parts()
+    assert "allow_pickle" not in str(refused.value)
     assert not (tmp_path / "owned").exists()
 
 
@@ -214,7 +215,13 @@ def test_tables_without_labels_are_read_where_none_are_needed(tmp_path):
 
 def test_tables_of_another_dialect_say_what_to_save(tmp_path):
     (tmp_path / "t.csv").write_text("id;time;u\n1;0;2\n")
-    with pytest.raises(DataError, match=r"one column named 'id;time;u'\. Save it with commas instead of semicolons"):
+    with pytest.raises(DataError, match=r"one column named 'id;time;u'\. Save it with commas between columns"):
+        UserFile(path=str(tmp_path / "t.csv")).whole()
+    (tmp_path / "t.csv").write_text("id\ttime\tu\n1\t0\t2\n")
+    with pytest.raises(DataError, match="Save it with commas between columns"):
+        UserFile(path=str(tmp_path / "t.csv")).whole()
+    (tmp_path / "t.csv").write_text("id,time,u,u\n1,0,2,3\n")
+    with pytest.raises(DataError, match=r"t\.csv: several columns are called 'u'"):
         UserFile(path=str(tmp_path / "t.csv")).whole()
     (tmp_path / "t.csv").write_bytes("id,time,größe\n1,0,2\n".encode("latin-1"))
     with pytest.raises(DataError, match=r"no text in UTF-8 .* Save it again with that encoding"):

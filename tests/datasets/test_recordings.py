@@ -113,7 +113,7 @@ def test_a_changed_file_is_read_again(folder) -> None:
         ({"valid": 0.5, "test": 0.5}, SettingsError, "nothing is left for train"),
         ({"apart": "who"}, SettingsError, "AudioFolder.apart: no label column who; there are: none"),
         ({"labels": "labels.csv", "dynamic": ("age",)}, SettingsError, "no label column age; there are: who, word"),
-        ({"labels": "gone.csv"}, DataError, "the table of labels cannot be read"),
+        ({"labels": "gone.csv"}, DataError, "gone.csv cannot be read .*expected a table of labels"),
         ({"rate": 100}, SettingsError, "AudioFolder.rate = 100"),
     ],
 )

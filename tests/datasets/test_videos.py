@@ -160,6 +160,16 @@ def test_frames_are_in_the_order_of_their_numbers(tmp_path):
     assert [path.name for path in frame_files(tmp_path)] == ["cover.png", "f9.png", "f10.png", "f11.PNG"]
 
 
+def test_a_frame_that_is_missing_between_others_is_named(tmp_path):
+    write_frames(tmp_path / "a", 6, 1)
+    (tmp_path / "a" / "frame8.png").unlink()
+    with pytest.raises(DataError, match=r"no frame between frame7\.png and frame9\.png, where others are 1 apart"):
+        videos(tmp_path, length=0).whole()
+    for number in (6, 10):  # every other one of a longer video
+        (tmp_path / "a" / f"frame{number}.png").unlink()
+    np.testing.assert_array_equal(numbers(videos(tmp_path, length=0).whole()), [[0, 2, 4]])
+
+
 def test_animated_pictures_are_videos(tmp_path):
     image = pytest.importorskip("PIL.Image")
     frames = [image.fromarray(picture(number, 1)[..., ::-1]) for number in (0, 4, 8)]
@@ -205,7 +215,7 @@ def test_wrong_labels_are_explained(tmp_path, folder, table, message):
 
 
 def test_absent_labels_and_columns_are_explained(tmp_path, folder):
-    with pytest.raises(DataError, match=r"none\.csv: the table of labels cannot be read"):
+    with pytest.raises(DataError, match=r"none\.csv cannot be read .*expected a table of labels"):
         videos(folder, labels=str(tmp_path / "none.csv")).parts()
     with pytest.raises(SettingsError, match="dynamic: no label column action; there are: who, move, speed"):
         videos(folder, labels="labels.csv", dynamic=("action",)).parts()

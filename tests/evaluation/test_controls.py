@@ -6,6 +6,7 @@ import torch
 
 from fakes import PlantedData, PlantedModel
 from seqdis.evaluation.controls import PCA_CODE, RAW, UNTRAINED, RawFeatures, control_codes, filled
+from seqdis.inputs import as_sequences
 from seqdis.sequences import DataSpec, Sequences
 
 
@@ -97,3 +98,10 @@ def test_gaps_are_filled_with_the_training_mean_of_the_column():
     other = np.array([[np.nan, 5.0], [7.0, np.nan]])
     np.testing.assert_array_equal(filled([train, other])[0], [[1, 0], [3, 0], [2, 0]])
     np.testing.assert_array_equal(filled([train, other])[1], [[2, 5], [7, 0]])
+
+
+def test_spectrograms_that_nobody_scaled_are_standardised_like_those_of_networks():
+    frames = as_sequences(100 + np.arange(24, dtype=np.float32).reshape(2, 3, 4), kind="spectrogram")
+    assert abs(RawFeatures().fit(frames).values(frames)).max() < 3
+    magnitudes = replace(frames, spec=replace(frames.spec, center=(0.0,) * 4, scale=(1.0,) * 4))
+    np.testing.assert_array_equal(RawFeatures().fit(magnitudes).values(magnitudes), frames.x)

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 import seqdis
+from seqdis.disk import write_json
 from seqdis.errors import RunFolderError, SeqdisError
 from seqdis.estimator import Disentangler
 from seqdis.methods import DBSE
 from seqdis.training import Training
-from seqdis.training.checkpoint import RunFolder, write_json
+from seqdis.training.checkpoint import RunFolder
 from tiny import Tiny
 
 X = np.random.default_rng(0).normal(size=(6, 9, 3))
@@ -223,3 +224,17 @@ def test_two_processes_do_not_fit_one_run(tmp_path: Path) -> None:
     with RunFolder(folder).alone():
         assert [path.name for path in folder.iterdir()] == ["fit.lock"]
     assert not any(folder.iterdir())
+
+
+def test_a_finished_run_that_is_only_to_be_read_is_reused(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = (run / "run.json").read_bytes()
+    folder = RunFolder(run, seqdis.load(run).identity_)
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert folder.claim({"about": {"data": {"settings": {"path": "moved"}}}})
+    assert (run / "run.json").read_bytes() == before
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_the_fit(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SeqdisError, match="is a file, not a folder"):
+        RunFolder(tmp_path / "file" / "run", {"a": 1}).claim({})

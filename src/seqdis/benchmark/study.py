@@ -7,6 +7,7 @@ import difflib
 import importlib.util
 import re
 import sys
+import traceback
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from seqdis.datasets import SequenceDataset
-from seqdis.errors import SettingsError, unknown_name
+from seqdis.errors import SeqdisError, SettingsError, unknown_name
 from seqdis.estimator import Disentangler
 from seqdis.hyperparameters import signature, validate
 from seqdis.protocols import Protocol
@@ -130,7 +131,7 @@ def load_study(path: str | Path) -> Study:
     Raises
     ------
     SettingsError
-        No such file, no `Study` named ``study`` in it, or one that `Study.check` refuses.
+        No such file, one that Python refuses, no `Study` named ``study`` in it, or one that `Study.check` refuses.
     """
     file = Path(path)
     if file.suffix != ".py" or not file.is_file():
@@ -145,7 +146,14 @@ def load_study(path: str | Path) -> Study:
         sys.path.append(str(file.resolve().parent))
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except SeqdisError:
+        raise
+    except Exception as error:
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+        where = f", line {lines[-1]}" if lines else ""
+        raise SettingsError(f"{file}{where}: {type(error).__name__}: {error}") from error
     study = getattr(module, "study", None)
     if not isinstance(study, Study):
         found = "has no `study`" if study is None else f"has a `study` that is a {type(study).__name__}"
@@ -179,7 +187,12 @@ def _refuse_same(name: str, signatures: Mapping[str, str]) -> None:
 
 def _refuse_repeated_keys(file: Path) -> None:
     """Python keeps the last of equal keys without a word: a method would vanish from the study."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"), filename=str(file))):
+    try:
+        tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
+    except (SyntaxError, UnicodeDecodeError) as error:
+        where = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        raise SettingsError(f"{file}{where} is no Python: {getattr(error, 'msg', error)}.") from error
+    for node in ast.walk(tree):
         if isinstance(node, ast.Dict):
             keys = [key.value for key in node.keys if isinstance(key, ast.Constant)]
             twice = [key for key, count in Counter(keys).items() if count > 1]

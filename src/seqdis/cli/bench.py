@@ -13,6 +13,7 @@ import tyro
 
 from seqdis.cli.parsing import note, options, positionals, say, usage_error, wants_help
 from seqdis.cli.study_progress import Progress
+from seqdis.disk import check_writable, write_bytes
 from seqdis.errors import SeqdisError
 
 HELP = """usage: seqdis bench STUDY.py [--jobs N] [--out FOLDER] [--store FOLDER] [--seeds 0 1 ...] [--only METHOD ...]
@@ -82,6 +83,7 @@ def run(arguments: list[str]) -> None:
     if chosen.list_runs:
         _list(runs)
         return
+    check_writable(chosen.out / study.name, *(() if chosen.report_only else (chosen.store,)))
     failures = () if chosen.report_only else _run(study, runs, chosen)
     written = _write(study, runs, chosen, command)
     if failures or not written:
@@ -116,7 +118,6 @@ def _write(study: Any, runs: list[Any], chosen: Options, command: str) -> bool:
     """All results; false if no run is finished, when nothing is written."""
     from seqdis.benchmark import collect, design, summarise
     from seqdis.report.study_page import study_page
-    from seqdis.training.checkpoint import write_bytes
 
     report = collect(study, runs)
     if not len(report):

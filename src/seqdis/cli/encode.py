@@ -10,6 +10,7 @@ import numpy as np
 
 from seqdis.cli.parsing import new_file, options, positionals, say, usage_error, wants_help
 from seqdis.cli.runs import Columns, Run
+from seqdis.disk import replacing
 from seqdis.sequences import Array, Sequences
 
 HELP = """usage: seqdis encode RUN DATA [--out codes.npz]
@@ -62,11 +63,5 @@ def ids_of(sequences: Sequences) -> Array:
 
 def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Write an archive whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with partial.open("wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as partial, partial.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]

@@ -15,11 +15,11 @@ from tqdm import tqdm
 from seqdis import entries
 from seqdis.cli.parsing import made, new_file, positionals, say, usage_error, wants_help, with_overrides
 from seqdis.cli.runs import Run, is_run
+from seqdis.disk import check_writable, write_bytes
 from seqdis.errors import SeqdisError, SettingsError, unknown_name
 from seqdis.evaluation.report import Report, merge, over_seeds
 from seqdis.hyperparameters import signature
 from seqdis.protocols import Protocol
-from seqdis.training.checkpoint import write_bytes
 
 HELP = """usage: seqdis evaluate RUN [RUN ...] PROTOCOL [PROTOCOL ...] [--out FILE] [settings]
 
@@ -93,6 +93,7 @@ def _check(runs: list[Run]) -> None:
     """Refuse, before hours of evaluation, what could not be kept or averaged."""
     for each in runs:
         each.report()
+        check_writable(each.report_path)
         for name, part in (("method or settings", _without_seed), ("training data", _data)):
             if part(each) != part(runs[0]):
                 raise SettingsError(

@@ -15,7 +15,10 @@ import tyro
 
 from seqdis import entries
 from seqdis.datasets import AudioFolder, SequenceDataset, UserFile, VideoFolder
-from seqdis.errors import SeqdisError, SettingsError
+from seqdis.datasets._audio_files import AUDIO
+from seqdis.datasets._video_files import VIDEOS
+from seqdis.disk import check_writable
+from seqdis.errors import DataError, SeqdisError, SettingsError
 from seqdis.hyperparameters import Settings, validate
 
 T = TypeVar("T")
@@ -76,9 +79,13 @@ def data_of(word: str) -> SequenceDataset:
             raise SettingsError(f"'{word}' holds both videos (or images) and recordings. Give a folder of either kind.")
         raise SettingsError(
             f"'{word}' is a folder without video files or folders of images, and without audio files. Give a folder of "
-            "videos or recordings, or one file."
+            "videos (each a file, or a folder of its images, directly in it) or of recordings, or one file."
         )
+    if path.suffix.lower() in (*VIDEOS, *AUDIO):
+        raise SettingsError(f"'{word}' is one video or recording; give the folder that holds it and others like it.")
     if path.is_file() or (":" not in word and ("." in word or "/" in word)):
+        if not path.exists():
+            raise DataError(f"there is no file or folder {path.absolute()}.")
         return UserFile(path=str(path.absolute()))
     return made(entries.find("datasets", word), SequenceDataset, word)
 
@@ -134,4 +141,5 @@ def new_file(path: Path, *suffixes: str) -> Path:
         raise SettingsError(f"--out {path}: use a name ending in {' or '.join(suffixes)}.")
     if path.exists():
         raise SeqdisError(f"--out {path}: this file exists. Give another name, or delete it.")
+    check_writable(path)
     return path

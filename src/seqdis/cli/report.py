@@ -8,6 +8,7 @@ from pathlib import Path
 
 from seqdis.cli.parsing import new_file, options, positionals, say, usage_error, wants_help
 from seqdis.cli.runs import Run
+from seqdis.disk import check_writable
 
 HELP = """usage: seqdis report RUN [--out page.html] [--seed SEED]
 
@@ -40,8 +41,10 @@ def run(arguments: list[str]) -> None:
         usage_error("report", "one RUN", arguments)
     each = Run(Path(words[0]))
     chosen = options(Options(), flags, f"seqdis report {shlex.join(words)}", HELP.split("\n\n")[1])
+    page = new_file(chosen.out, ".html") if chosen.out else each.path / "report.html"
+    check_writable(page)
     path = write_run_page(
-        new_file(chosen.out, ".html") if chosen.out else each.path / "report.html",
+        page,
         model=each.model,
         data=each.data,
         report=each.report(),

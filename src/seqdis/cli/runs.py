@@ -107,6 +107,8 @@ class Run:
         path = Path(word).expanduser()
         if path.is_dir():
             return self._folder(path).whole()
+        if not path.exists():
+            raise DataError(f"there is no file or folder {path.absolute()}.")
         return UserFile(
             path=word,
             kind=self.model.spec_.kind,

@@ -187,6 +187,8 @@ def parts_of(everything: Sequences, rows: Mapping[str, Index | slice], settings:
         train = everything[rows["train"]]
         found = standardised(train[:: 1 + len(train) // _SAMPLE])
         spec = replace(spec, center=found.center, scale=found.scale)
+    else:  # bin by bin, so that `scaled` leaves them alone
+        spec = replace(spec, center=(0.0,) * settings.bins, scale=(1.0,) * settings.bins)
     return {part: replace(everything[some], spec=spec, name=f"{everything.name}/{part}") for part, some in rows.items()}
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from seqdis.disk import check_readable
 from seqdis.errors import DataError
 
 Wave = npt.NDArray[np.float32]
@@ -69,6 +70,8 @@ def decoded(clip: Clip, rate: int) -> Wave:
         A file that libsndfile cannot read, cut short, without samples, or with NaN; soundfile or soxr is not installed.
     """
     soundfile, soxr = _libraries()
+    if isinstance(clip.sound, Path):
+        check_readable(clip.sound)
     try:
         with soundfile.SoundFile(io.BytesIO(clip.sound) if isinstance(clip.sound, bytes) else clip.sound) as file:
             wave, found, stated = file.read(dtype="float32", always_2d=True), file.samplerate, file.frames

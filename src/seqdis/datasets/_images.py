@@ -82,9 +82,10 @@ def resized(image: Pixels, size: int, fit: Literal["crop", "stretch"] = "crop") 
 def frame_files(folder: Path) -> list[Path]:
     """Image files of a folder in the order of the number that ends their names; those without one come first."""
     found = [path for path in folder.iterdir() if path.suffix.lower() in IMAGES and not path.name.startswith(".")]
-    return sorted(found, key=lambda path: (_number(path), path.name))
+    return sorted(found, key=lambda path: (number_of(path), path.name))
 
 
-def _number(path: Path) -> int:
+def number_of(path: Path) -> int:
+    """The number that ends the name of an image file; -1 without one."""
     digits = re.search(r"\d+$", path.stem)
     return int(digits.group()) if digits else -1

@@ -9,7 +9,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from seqdis.datasets._images import Pixels, decoded, frame_files, opencv, resized, rgb
+from seqdis.datasets._images import Pixels, decoded, frame_files, number_of, opencv, resized, rgb
+from seqdis.disk import check_readable, unreadable
 from seqdis.errors import DataError
 from seqdis.labels import of_table, read_csv
 from seqdis.sequences import Array
@@ -35,7 +36,7 @@ def read_video(path: Path, size: int, stride: int, fit: Literal["crop", "stretch
     DataError
         A file or one of its frames that OpenCV cannot decode, or without frames; an image that cannot be read.
     """
-    images = map(decoded, frame_files(path)[::stride]) if path.is_dir() else _decoded_video(path, stride)
+    images = map(decoded, _evenly_numbered(path)[::stride]) if path.is_dir() else _decoded_video(path, stride)
     frames = [resized(image, size, fit) for image in images]
     if not frames:
         raise DataError(
@@ -43,6 +44,20 @@ def read_video(path: Path, size: int, stride: int, fit: Literal["crop", "stretch
             "convert it to .mp4 or to a folder of images, or remove it."
         )
     return np.stack(frames)
+
+
+def _evenly_numbered(folder: Path) -> list[Path]:
+    """Frames of a folder in their order, refused if one is missing between two others."""
+    files = frame_files(folder)
+    numbers = np.array([number_of(file) for file in files])
+    steps = np.diff(numbers)
+    if len(steps) and numbers[0] >= 0 and steps.min() > 0 and steps.max() > steps.min():
+        after = int((steps > steps.min()).argmax())
+        raise DataError(
+            f"{folder}: no frame between {files[after].name} and {files[after + 1].name}, where others are "
+            f"{steps.min()} apart. Add what is missing, or number the frames anew if they do follow each other."
+        )
+    return files
 
 
 def read_labels(path: Path, names: list[str]) -> dict[str, Array]:
@@ -62,8 +77,10 @@ def read_labels(path: Path, names: list[str]) -> dict[str, Array]:
     """
     try:
         table = read_csv(path, "file", pd.read_csv(path, nrows=0).columns.drop("file", errors="ignore"))
+    except DataError:
+        raise
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: the table of labels cannot be read ({error}).") from error
+        raise DataError(unreadable(path, error, ": expected a table of labels.")) from error
     if "file" not in table.columns or len(table.columns) < 2:
         raise DataError(
             f"{path}: columns {', '.join(map(str, table.columns))}; expected 'file' with the names of the files, and "
@@ -81,6 +98,7 @@ def read_labels(path: Path, names: list[str]) -> dict[str, Array]:
 
 def _decoded_video(path: Path, stride: int) -> Iterator[Pixels]:
     cv2: Any = opencv()
+    check_readable(path)
     capture = cv2.VideoCapture(str(path))
     # Other containers state a duration at most, from which OpenCV guesses.
     stated = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if path.suffix.lower() in INDEXED else 0

@@ -15,6 +15,7 @@ import pandas as pd
 
 from seqdis.datasets._base import SequenceDataset
 from seqdis.datasets._splits import random_parts, shares_of
+from seqdis.disk import unreadable
 from seqdis.errors import DataError, SettingsError
 from seqdis.hyperparameters import hyper, hyperparameters, validate
 from seqdis.inputs import as_sequences, from_frame
@@ -139,10 +140,10 @@ def _read_arrays(path: Path, form: str) -> dict[str, npt.NDArray[Any]]:
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
     except _DAMAGED as error:
-        raise DataError(
-            f"{path} cannot be read ({error}). It is cut short or damaged, or holds Python objects, which are never "
-            "loaded; save plain arrays of numbers or text again."
-        ) from error
+        # NumPy's own words advise to load it as code; ours do not repeat them.
+        why = ". It is cut short or damaged, or holds Python objects, which are never loaded; save plain arrays of "
+        cause = DataError(type(error).__name__) if isinstance(error, ValueError) else error
+        raise DataError(unreadable(path, cause, f"{why}numbers or text again.")) from error
 
 
 def _read_table(path: Path, form: str, id_column: str, labels: tuple[str, ...]) -> pd.DataFrame:
@@ -155,9 +156,9 @@ def _read_table(path: Path, form: str, id_column: str, labels: tuple[str, ...]) 
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is no text in UTF-8 ({error}). Save it again with that encoding.") from error
     except _DAMAGED as error:
-        raise DataError(f"{path} cannot be read ({error}). It is cut short or damaged; write it again.") from error
-    if len(table.columns) == 1 and ";" in str(table.columns[0]):
-        raise DataError(f"{path}: one column named '{table.columns[0]}'. Save it with commas instead of semicolons.")
+        raise DataError(unreadable(path, error, ". It is cut short or damaged; write it again.")) from error
+    if len(table.columns) == 1 and any(mark in str(table.columns[0]) for mark in ";\t"):
+        raise DataError(f"{path}: one column named {str(table.columns[0])!r}. Save it with commas between columns.")
     return table.assign(**{id_column: _numbers_if_any(table[id_column])}) if id_column in table.columns else table
 
 

@@ -20,7 +20,7 @@ from seqdis.estimator import Disentangler
 from seqdis.evaluation.parts import Model, normalised
 from seqdis.evaluation.probe import stride_of
 from seqdis.factors import Factors
-from seqdis.inputs import standardised
+from seqdis.inputs import scaled, standardised
 from seqdis.sequences import Array, Sequences
 
 UNTRAINED, PCA_CODE, RAW = "untrained encoder", "PCA code", "raw features"
@@ -102,7 +102,7 @@ class RawFeatures:
         """Learn scales, sizes and, where it is not stated, the stride from the number of window codes."""
         self.time_ = train.x.shape[1]
         self.stride_ = stride_of(self.time_, windows or self.time_, stride)
-        self.spec_ = standardised(train) if train.spec.kind == "series" else train.spec
+        self.spec_ = standardised(train) if train.spec.kind == "series" else scaled(train)
         self.width_ = self.values(train[:1]).shape[2]
         return self
 

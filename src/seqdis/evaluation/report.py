@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import platform
 import statistics
 import sys
@@ -15,6 +14,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from seqdis.disk import unreadable, write_bytes
 from seqdis.errors import DataError
 
 Role = Literal["model", "control", "published"]
@@ -101,10 +101,7 @@ class Report:
     def save(self, path: str | Path) -> Path:
         """Write as JSON, whole or not at all."""
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".partial")
-        partial.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=1))
-        os.replace(partial, path)
+        write_bytes(path, msgspec.json.format(msgspec.json.encode(self), indent=1))
         return path
 
     @classmethod
@@ -122,7 +119,9 @@ class Report:
                 row["value"] = math.nan if row["value"] is None else row["value"]
             return msgspec.convert(content, cls)
         except (OSError, KeyError, TypeError, msgspec.DecodeError, msgspec.ValidationError) as error:
-            raise DataError(f"{path} is not a readable report: {error}.") from error
+            raise DataError(
+                unreadable(path, error, ": no report, or cut short. Delete it and evaluate again, or restore it.")
+            ) from error
 
 
 def provenance(fingerprints: Mapping[str, str], extra: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from seqdis.disk import write_bytes
 from seqdis.evaluation.report import Report
 from seqdis.report.figures import loss_curves
 from seqdis.report.glance import NOTE, Glance
@@ -224,8 +224,5 @@ def _render(words: Mapping[str, Any]) -> str:
 
 
 def _write(path: Path, html: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(html, encoding="utf-8")
-    os.replace(partial, path)
+    write_bytes(path, html.encode())
     return path

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import io
-import os
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from seqdis.disk import write_bytes
 from seqdis.errors import SeqdisError
 
 if TYPE_CHECKING:
@@ -61,10 +61,7 @@ class Picture:
     def save(self, folder: str | Path) -> Path:
         """Write ``folder/name.png`` (or ``.gif``), whole or not at all; return the path."""
         path = Path(folder) / f"{self.name}{_SUFFIXES[self.mime]}"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".partial")
-        partial.write_bytes(self.data)
-        os.replace(partial, path)
+        write_bytes(path, self.data)
         return path
 
 

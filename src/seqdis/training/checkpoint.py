@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pickle
 import time
 from collections.abc import Iterator, Mapping
@@ -22,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_weights
 from safetensors.torch import save as dump_weights
 
+from seqdis.disk import check_writable, obstacle, replacing, unreadable, write_bytes, write_json
 from seqdis.errors import RunFolderError
 from seqdis.nn.network import Network
 from seqdis.training.locks import alone
@@ -56,6 +56,8 @@ class RunFolder:
         ------
         RunFolderError
             The folder holds another run, or something that is not a run.
+        SeqdisError
+            It cannot be written.
         """
         if (self.path / "run.json").exists():
             found = self.read()
@@ -66,14 +68,17 @@ class RunFolder:
                     f"{self.path} holds another run (different: {', '.join(sorted(differs))}). "
                     "Give another --out, or delete the folder."
                 )
+            finished = "weights_sha256" in found
             place = description.get("about", {}).get("data")
-            if place and isinstance(found.get("about"), dict) and found["about"].get("data") != place:
+            moved = place and isinstance(found.get("about"), dict) and found["about"].get("data") != place
+            if moved and not (finished and obstacle(self.path)):  # a finished run may be another's, to be read only
                 write_json(self.path / "run.json", found | {"about": found["about"] | {"data": place}})
-            return "weights_sha256" in found
+            return finished
         if self.path.exists() and not self.path.is_dir():
             raise RunFolderError(f"{self.path} is a file, not a folder. Give another --out.")
         if self.path.exists() and any(self.path.iterdir()):
             raise RunFolderError(f"{self.path} exists and holds no run. Give another --out, or empty the folder.")
+        check_writable(self.path)
         write_json(self.path / "run.json", {"format": FORMAT, "identity": self.identity, **description})
         return False
 
@@ -113,7 +118,7 @@ class RunFolder:
         except (FileNotFoundError, NotADirectoryError):
             raise RunFolderError(f"{self.path} is not a run folder: it has no run.json.") from None
         except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise RunFolderError(f"{path} cannot be read ({error}): truncated or altered.") from error
+            raise RunFolderError(unreadable(path, error, ": truncated or altered.")) from error
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise RunFolderError(f"{path}: expected format {FORMAT}; this is not a run.json that seqdis wrote.")
         return content
@@ -154,7 +159,7 @@ class RunFolder:
         try:
             raw = path.read_bytes()
         except OSError as error:
-            raise RunFolderError(f"{path} cannot be read: {error}.") from error
+            raise RunFolderError(unreadable(path, error, ".")) from error
         if hashlib.sha256(raw).hexdigest() != content["weights_sha256"]:
             raise RunFolderError(f"{path} does not match the checksum in run.json: truncated or altered.")
         try:
@@ -176,9 +181,8 @@ class RunFolder:
             "optimisers": [optimiser.state_dict() for optimiser in optimisers],
             "history": history,
         }
-        partial = self.path / "resume.pt.partial"
-        torch.save(state, partial)
-        os.replace(partial, self.path / "resume.pt")
+        with replacing(self.path / "resume.pt") as partial:
+            torch.save(state, partial)
         self._saved_at = time.monotonic()
 
     def resume(self, network: Network, optimisers: list[Any], device: torch.device) -> list[dict[str, Any]]:
@@ -222,19 +226,6 @@ class RunFolder:
             if not (isinstance(record, dict) and {"epoch", "train"} <= record.keys()):
                 raise RunFolderError(f"{path}, line {number}: expected the record of an epoch; truncated or altered.")
         return records
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON whole or not at all."""
-    write_bytes(path, (json.dumps(content, indent=1) + "\n").encode())
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)
 
 
 def _description_checksum(content: Mapping[str, Any]) -> str:
