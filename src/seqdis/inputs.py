@@ -243,7 +243,7 @@ def _hours_or_numbers(column: pd.Series, name: str) -> pd.Series:
     """Time stamps as numbers; dates, parsed or written, as hours since 1970."""
     hour = pd.Timedelta(hours=1)
     if pd.api.types.is_timedelta64_dtype(column):
-        return column / hour
+        return pd.Series(pd.to_timedelta(column) / hour)
     if pd.api.types.is_numeric_dtype(column):
         times = column.astype(np.float64)
         if np.isinf(times).any():
