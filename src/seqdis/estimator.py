@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from sklearn.base import TransformerMixin
 from sklearn.exceptions import NotFittedError
-from torch import Tensor
 
 import seqdis
 from seqdis import entries
 from seqdis.arrays import checked
+from seqdis.coding import cut, decoded, device_of, encoded
 from seqdis.errors import CapabilityError, DataError, RunFolderError, SettingsError, unknown_name
 from seqdis.factors import Factors
 from seqdis.hyperparameters import (
@@ -39,9 +39,6 @@ from seqdis.training.loop import Watcher, evaluate, train
 
 Presets = Mapping[str, Mapping[str, Mapping[str, Any]]]
 """Preset -> data set or task -> values of the constructor."""
-
-ENCODE_BATCH = 512
-"""Sequences per call at encoding and decoding; an eighth of it for frames, whose maps are large."""
 
 
 @hyperparameters
@@ -174,38 +171,14 @@ class Disentangler(TransformerMixin, Settings):
         data = self._input(X, mask, lengths)
         if not self.has_encoder:
             raise CapabilityError(f"{type(self).__name__} has no encoder: it cannot code given sequences.")
-        store = Store(data, self.spec_, self._device)
-        windows = -(-data.x.shape[1] // self._network.stride)
-        generator = None if draw is None else self._generator("encode: draw", draw)
-        parts = []
-        if self._network.training:
-            self._network.eval()
-        with torch.inference_mode():
-            for rows in torch.arange(len(data)).split(self._chunk()):
-                posterior = self._network.encode(store.take(rows))
-                codes = posterior.mean() if draw is None else posterior.sample(generator)
-                parts.append(_padded(codes, windows))
-        counts = [part.lengths for part in parts if part.lengths is not None]
-        return Factors(
-            torch.cat([part.static for part in parts]).cpu().clone(),
-            torch.cat([part.dynamic for part in parts]).cpu().clone(),
-            torch.cat(counts).cpu().clone() if counts else None,
-            self._network.stride,
-        )
+        return encoded(self._network, data, None if draw is None else self._generator("encode: draw", draw))
 
     def decode(self, factors: Factors) -> Array:
         """Mean observations of codes: (n, windows * stride, *features), in data units."""
         self._check_fitted()
         if not isinstance(factors, Factors):
             raise DataError(f"decode: got {type(factors).__name__}; expected Factors, as encode() gives them.")
-        self._network.eval()
-        chunk = self._chunk()
-        with torch.inference_mode():
-            parts = [
-                self._network.decode(factors[rows].to(self._device)).cpu()
-                for rows in (slice(i, i + chunk) for i in range(0, len(factors), chunk))
-            ]
-        return self._in_data_units(torch.cat(parts))
+        return decoded(self._network, factors)
 
     def transform(self, X: Any) -> Array:
         """Codes as one 2-D array for pipelines: static columns, then dynamic ones, time-major.
@@ -243,7 +216,7 @@ class Disentangler(TransformerMixin, Settings):
     def reconstruct(self, X: Any, *, mask: Any = None, lengths: Any = None) -> Array:
         """Decoded posterior means, of the shape of ``X``; NaN beyond the length of a ragged sequence."""
         data = self._input(X, mask, lengths)
-        return _cut(self.decode(self.encode(data)), data)
+        return cut(self.decode(self.encode(data)), data)
 
     def swap(self, static_of: Any, dynamic_of: Any) -> Array:
         """Row by row, the static code of the first with the dynamic codes of the second.
@@ -255,7 +228,7 @@ class Disentangler(TransformerMixin, Settings):
             raise DataError(f"swap pairs rows: got {len(first)} and {len(second)} sequences.")
         dynamic = self.encode(second)
         hybrid = Factors(self.encode(first).static, dynamic.dynamic, dynamic.lengths)
-        return _cut(self.decode(hybrid), second)
+        return cut(self.decode(hybrid), second)
 
     def sample(
         self,
@@ -301,14 +274,14 @@ class Disentangler(TransformerMixin, Settings):
         elif kept is not None:
             codes = Factors(codes.static, kept.dynamic, kept.lengths)
         made = self.decode(codes)[:, :steps]
-        return _cut(made, given) if given is not None and keep == "dynamic" else made
+        return cut(made, given) if given is not None and keep == "dynamic" else made
 
     def score(self, X: Any, y: None = None) -> float:
         """Negative mean training loss per sequence, in evaluation mode with fixed draws."""
         data = self._input(X)
         settings = plain(self).training
         # The last epoch: a loss whose weights follow a schedule is scored as it ended.
-        store = Store(data, self.spec_, self._device)
+        store = Store(data, self.spec_, device_of(self._network))
         return -evaluate(self._network, store, settings, settings.max_epochs - 1)["total"]
 
     # Keeping
@@ -362,15 +335,8 @@ class Disentangler(TransformerMixin, Settings):
         self._check_fitted()
         return self.network_
 
-    @property
-    def _device(self) -> torch.device:
-        return next(self._network.parameters()).device
-
     def _generator(self, what: str, seed: int) -> torch.Generator:
-        return torch.Generator(self._device).manual_seed(whole_number(what, seed))
-
-    def _chunk(self) -> int:
-        return ENCODE_BATCH if self.spec_.kind == "series" else max(1, ENCODE_BATCH // 8)
+        return torch.Generator(device_of(self._network)).manual_seed(whole_number(what, seed))
 
     def _fresh(self, seed: int) -> Network:
         with torch.random.fork_rng(devices=[]):
@@ -435,11 +401,6 @@ class Disentangler(TransformerMixin, Settings):
             raise CapabilityError(f"{cls} cannot use missing values: fill them in first.")
         return data
 
-    def _in_data_units(self, x: Tensor) -> Array:
-        if self.spec_.kind == "image":
-            return x.numpy()
-        return (x * torch.tensor(self.spec_.scale) + torch.tensor(self.spec_.center)).numpy()
-
     def _description(self, about: dict[str, Any] | None) -> dict[str, Any]:
         import msgspec
 
@@ -491,22 +452,3 @@ def _check_request(n: int | None, length: int | None, like: bool, keep: str | No
     for name, value in (("n", n), ("length", length)):
         if value is not None and whole_number(f"sample: {name}", value) < 1:
             raise SettingsError(f"sample: {name}={value}; expected at least 1.")
-
-
-def _cut(made: Array, like: Sequences) -> Array:
-    """Decoded sequences with the steps of others, missing where those are padded."""
-    made = made[:, : like.x.shape[1]]
-    if like.lengths is not None:
-        made[np.arange(made.shape[1]) >= like.lengths[:, None]] = np.nan
-    return made
-
-
-def _padded(codes: Factors, windows: int) -> Factors:
-    """Codes of a cropped batch, with zeros up to the windows of the whole set and beyond each length."""
-    dynamic = codes.dynamic
-    if codes.lengths is not None:
-        dynamic = dynamic * codes.valid().unsqueeze(-1)
-    missing = windows - dynamic.shape[1]
-    if missing > 0:
-        dynamic = torch.nn.functional.pad(dynamic, (0, 0, 0, missing))
-    return Factors(codes.static, dynamic, codes.lengths)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from seqdis import estimator
+from seqdis import coding
 from seqdis.estimator import Disentangler
 from seqdis.factors import Factors
 from seqdis.inputs import as_sequences
@@ -96,11 +96,11 @@ def raises(kind: type[Exception], call: Callable[[], Any]) -> bool:
 @contextmanager
 def encoding_batches_of(rows: int) -> Iterator[None]:
     """Encode and decode so many sequences per call."""
-    before, estimator.ENCODE_BATCH = estimator.ENCODE_BATCH, rows
+    before, coding.BATCH = coding.BATCH, rows
     try:
         yield
     finally:
-        estimator.ENCODE_BATCH = before
+        coding.BATCH = before
 
 
 def needs(*flags: str) -> Callable[[Contract], Contract]:

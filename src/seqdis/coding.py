@@ -1,0 +1,77 @@
+"""Sequences -> codes -> sequences with a trained network, some at a time: what the calls of an estimator share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from seqdis.factors import Factors
+from seqdis.nn.network import Network
+from seqdis.sequences import Array, Sequences
+from seqdis.training.engine import Store
+
+BATCH = 512
+"""Sequences per call; an eighth of it for frames, whose maps are large."""
+
+
+def encoded(network: Network, data: Sequences, generator: torch.Generator | None = None) -> Factors:
+    """Posterior means, or with a generator one sample, of all sequences, on the CPU; zero in padded windows."""
+    store = Store(data, network.spec, device_of(network))
+    windows = -(-data.x.shape[1] // network.stride)
+    if network.training:  # a walk through all modules
+        network.eval()
+    parts = []
+    with torch.inference_mode():
+        for rows in _chunks(network, len(data)):
+            posterior = network.encode(store.take(torch.arange(rows.start, rows.stop)))
+            parts.append(_padded(posterior.mean() if generator is None else posterior.sample(generator), windows))
+    counts = [part.lengths for part in parts if part.lengths is not None]
+    # Clones are plain tensors: those of inference mode refuse to be part of anything that is differentiated.
+    return Factors(
+        torch.cat([part.static for part in parts]).cpu().clone(),
+        torch.cat([part.dynamic for part in parts]).cpu().clone(),
+        torch.cat(counts).cpu().clone() if counts else None,
+        network.stride,
+    )
+
+
+def decoded(network: Network, codes: Factors) -> Array:
+    """Mean observations of codes, (n, windows * stride, *features): images in [0, 1], the rest in data units."""
+    spec, device = network.spec, device_of(network)
+    if network.training:  # a walk through all modules
+        network.eval()
+    with torch.inference_mode():
+        parts = [network.decode(codes[rows].to(device)).cpu() for rows in _chunks(network, len(codes))]
+    made = torch.cat(parts)
+    return (made if spec.kind == "image" else made * torch.tensor(spec.scale) + torch.tensor(spec.center)).numpy()
+
+
+def cut(made: Array, like: Sequences) -> Array:
+    """Decoded sequences with the steps of others, missing where those are padded."""
+    made = made[:, : like.x.shape[1]]
+    if like.lengths is not None:
+        made[np.arange(made.shape[1]) >= like.lengths[:, None]] = np.nan
+    return made
+
+
+def device_of(network: Network) -> torch.device:
+    """Where its parameters lie."""
+    return next(network.parameters()).device
+
+
+def _chunks(network: Network, n: int) -> Iterator[slice]:
+    size = BATCH if network.spec.kind == "series" else max(1, BATCH // 8)
+    return (slice(start, min(start + size, n)) for start in range(0, n, size))
+
+
+def _padded(codes: Factors, windows: int) -> Factors:
+    """Codes of a cropped batch, with zeros up to the windows of the whole set and beyond each length."""
+    dynamic = codes.dynamic
+    if codes.lengths is not None:
+        dynamic = dynamic * codes.valid().unsqueeze(-1)
+    missing = windows - dynamic.shape[1]
+    if missing > 0:
+        dynamic = torch.nn.functional.pad(dynamic, (0, 0, 0, missing))
+    return Factors(codes.static, dynamic, codes.lengths)
