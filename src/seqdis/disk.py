@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and what keeps one from writing or reading."""
+"""Files written whole or not at all, by one process at a time, and what keeps one from writing or reading."""
 
 from __future__ import annotations
 
@@ -22,6 +22,26 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold this lock file; a process that dies lets go of it. What is in the file stays.
+
+    Raises
+    ------
+    BlockingIOError
+        Another process holds it, and ``wait`` is false.
+    """
+    try:
+        import fcntl
+    except ImportError:  # no such locks on this system: users take care that no two processes write to one place
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
 
 
 def write_bytes(path: Path, content: bytes) -> None:

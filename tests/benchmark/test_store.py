@@ -9,7 +9,7 @@ import pytest
 from toy_study import FULL, draw, toy_study
 
 from seqdis.benchmark import load_study, plan
-from seqdis.training.locks import alone
+from seqdis.disk import alone
 
 EXAMPLES = sorted((Path(__file__).resolve().parents[2] / "examples").glob("table*.py"))
 

@@ -101,7 +101,11 @@ def test_every_form_of_the_distribution_reads_alike(tmp_path, tables, inner, who
 def test_tables_beside_their_packed_forms_are_read_once(tmp_path, tables, whole):
     write(tmp_path, tables)
     write(tmp_path, {f"{file_name('Dongsi')}.gz": gzip.compress(tables[file_name("Dongsi")], 1)})
-    assert BeijingAirQuality(root=str(tmp_path)).fingerprint() == BeijingAirQuality(root=str(whole)).fingerprint()
+    expected = BeijingAirQuality(root=str(whole)).fingerprint()
+    assert BeijingAirQuality(root=str(tmp_path)).fingerprint() == expected
+    # The packed one counts, whose checksum is known.
+    (tmp_path / file_name("Dongsi")).write_bytes(b"altered")
+    assert BeijingAirQuality(root=str(tmp_path)).fingerprint() == expected
 
 
 def test_nested_archives_are_opened_one_level_deep(tmp_path):
@@ -303,7 +307,7 @@ def test_the_seed_shuffles_only_what_is_not_for_testing(whole):
     assert (first["test"].ids == other["test"].ids).all()
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", [*range(12), 119, 148])  # in the last two, pairs are left for a single place
 def test_stations_that_share_their_weather_stay_together(whole, seed):
     parts = BeijingAirQuality(root=str(whole), split_rule="station", split_seed=seed).parts()
     held = {name: stations_of(part) for name, part in parts.items()}
@@ -324,6 +328,10 @@ def test_every_station_is_held_out_by_some_seed(whole):
         ({"test_year": 2012}, "test_year = 2012: expected a value at least 2013"),
         ({"test_year": 2017}, "test_year = 2017: expected a value at most 2016"),
         ({"split_rule": "month"}, r"split_rule = 'month': expected Literal\['year', 'station'\]"),
+        (
+            {"split_rule": "station", "test_year": 2015},
+            "with split_rule = 'station'.*Leave test_year out",
+        ),
         ({"split_rule": "station", "valid": "year"}, "valid = 'year' with split_rule = 'station'.*Leave valid"),
     ],
 )

@@ -165,7 +165,7 @@ def test_no_group_is_in_two_parts() -> None:
     assert sorted(np.concatenate(list(parts.values()))) == list(range(15))
     other = group_parts(groups, {"train": 0.6, "valid": 0.2, "test": 0.2}, 1)
     assert any(set(groups[other[part]]) != set(groups[rows]) for part, rows in parts.items())
-    assert set(group_parts(groups, {"train": 0.8, "valid": 0.0, "test": 0.2}, 0)) == {"train", "test"}
+    assert set(group_parts(groups, {"train": 0.8, "test": 0.2}, 0)) == {"train", "test"}
     with pytest.raises(DataError, match="2 groups cannot be divided into 3 parts"):
         group_parts(groups[:6], {"train": 0.6, "valid": 0.2, "test": 0.2}, 0)
     with pytest.raises(SettingsError, match="expected fractions above 0"):

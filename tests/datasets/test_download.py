@@ -1,5 +1,8 @@
+import errno
 import hashlib
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
@@ -7,7 +10,7 @@ import pytest
 
 from seqdis.datasets._base import SequenceDataset
 from seqdis.datasets._download import RemoteFile, check, data_root, fetch, fetch_files, status
-from seqdis.errors import DataError
+from seqdis.errors import DataError, SeqdisError
 from seqdis.hyperparameters import hyper, hyperparameters
 
 CONTENT = bytes(range(256)) * 4000
@@ -20,6 +23,8 @@ class Server(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.cut, self.ranges, self.content, self.asked = None, True, CONTENT, []
+        self.go = threading.Event()  # answers wait for it
+        self.go.set()
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
 
@@ -27,6 +32,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         wanted = self.headers.get("Range")
         self.server.asked.append((self.path, wanted))
+        self.server.go.wait(10)
         if self.path == "/missing":
             self.send_error(404)
             return
@@ -121,6 +127,34 @@ def test_errors_say_what_happened(server, tmp_path):
     server.server_close()
     with pytest.raises(DataError, match=r"refused.*Check the connection.*put it at .*file\.bin"):
         fetch(f"{server.url}/file.bin", tmp_path / "file.bin")
+
+
+def test_two_processes_download_a_file_once(server, tmp_path):
+    path = tmp_path / "data" / "file"
+    server.go.clear()
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(fetch, f"{server.url}/file", path) for _ in range(2)]
+        time.sleep(0.3)  # the second one asks now, if it does at all
+        server.go.set()
+        assert [each.result() for each in both] == [path, path]
+    assert path.read_bytes() == CONTENT
+    assert len(server.asked) == 1
+    assert [each.name for each in path.parent.iterdir()] == ["file"]
+
+
+def test_what_cannot_be_written_is_said_before_a_download(server, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    with pytest.raises(SeqdisError, match="is a file, not a folder"):
+        fetch(f"{server.url}/file", tmp_path / "file" / "a")
+    monkeypatch.setattr("seqdis.datasets._download._download", full)
+    with pytest.raises(DataError, match=r"cannot write .*: No space left"):
+        fetch(f"{server.url}/file", tmp_path / "a")
+    assert server.asked == []
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_the_progress_bar_goes_to_standard_error_only_if_asked(server, tmp_path, capsys):

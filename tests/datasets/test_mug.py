@@ -201,6 +201,18 @@ FRONT = ("straight", "neutral", "open")
 # ---- refusals
 
 
+def test_a_session_is_no_subject(tmp_path):
+    for path in (
+        "subjects3/002/session0/anger/take000",
+        "subjects3/002/Session1/anger/take000",
+        "subjects3/003/anger/t",
+    ):
+        write_clip(tmp_path / path, 1)
+    found = clips_of.find_clips(tmp_path)
+    assert [clip.subject for clip in found] == ["002", "002", "003"]
+    assert len({clip.name for clip in found}) == 3
+
+
 def test_no_images_and_no_folder_are_explained(tmp_path):
     (tmp_path / "mug" / "anger").mkdir(parents=True)
     for root in (tmp_path, tmp_path / "nowhere"):

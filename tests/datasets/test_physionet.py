@@ -354,6 +354,11 @@ def test_a_feature_that_is_never_seen_stays_in_its_own_units(tmp_path, ten_stays
     assert (data.spec.center[1], data.spec.scale[1]) == (0.0, 1.0)
 
 
+def test_stays_of_which_nothing_is_seen_are_counted(tmp_path, ten_stays):
+    with pytest.raises(DataError, match=r"10 of 10 stays have no value of Lactate; give more features"):
+        PhysioNet2012(root=str(write(tmp_path, ten_stays)), features=("Lactate",)).parts()
+
+
 def test_features_change_the_columns_but_not_the_stays(tmp_path, ten_stays):
     stays = {**ten_stays, 110: stay(110, [(f"{hour:02d}:00", "HR", 80) for hour in range(1, 48)])}
     root = str(write(tmp_path, stays))

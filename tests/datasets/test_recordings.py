@@ -85,6 +85,13 @@ def test_a_recording_is_in_one_part_and_labelled(folder) -> None:
 def test_speakers_may_be_kept_apart(folder) -> None:
     parts = audio(folder, labels=str(folder / "labels.csv"), apart="who").parts()
     assert sorted(len(set(part.labels["who"])) for part in parts.values()) == [1, 1, 1]
+    assert all(len(set(part.groups)) == 1 for part in parts.values())
+
+
+def test_segments_of_a_recording_are_one_piece_of_evidence(folder) -> None:
+    for part in audio(folder).parts().values():
+        recordings = [name.split("@")[0] for name in part.ids]
+        assert len(set(zip(part.groups, recordings, strict=True))) == len(set(part.groups)) == len(set(recordings))
 
 
 def test_parts_may_be_left_out(folder) -> None:
@@ -114,6 +121,7 @@ def test_a_changed_file_is_read_again(folder) -> None:
         ({"apart": "who"}, SettingsError, "AudioFolder.apart: no label column who; there are: none"),
         ({"labels": "labels.csv", "dynamic": ("age",)}, SettingsError, "no label column age; there are: who, word"),
         ({"labels": "gone.csv"}, DataError, "gone.csv cannot be read .*expected a table of labels"),
+        ({"length": 1}, SettingsError, "AudioFolder.length = 1: a Fourier transform of 512 samples needs 2 frames"),
         ({"rate": 100}, SettingsError, "AudioFolder.rate = 100"),
     ],
 )

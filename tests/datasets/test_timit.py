@@ -67,6 +67,7 @@ def test_utterances_are_told_by_their_ids(root) -> None:
     test = timit(root).split("test")[0]
     assert len(np.unique(utterances(test.ids))) == 4  # two speakers, SA left out
     assert not any("/sa" in name for name in test.ids)
+    np.testing.assert_array_equal(test.groups, test.labels["speaker"])
 
 
 def test_silence_at_the_end_is_padding_unless_published(root) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -102,6 +103,12 @@ def test_factors_can_be_read_with_the_default_noise() -> None:
     assert score(windows[0], regimes[0], windows[1], regimes[1]) > 0.9
 
 
+def test_the_time_axis_of_the_spec_is_that_of_the_arrays() -> None:
+    for n in (1, 2, 3):
+        train = small(ragged=True, n_train=n).split("train")[0]
+        assert train.spec.length == train.x.shape[1]
+
+
 def test_ragged_lengths_end_all_arrays() -> None:
     train = small(ragged=True, missing_rate=0.2).split("train")[0]
     assert train.lengths is not None
@@ -183,3 +190,5 @@ def test_hybrid_refuses_what_cannot_be_paired() -> None:
         data.hybrid(Sequences(x=test.x[:2], spec=test.spec, name="mine"), test[:2])
     with pytest.raises(DataError, match=r"need sequences of toy-series of shape \(3,\)"):
         small(features=3).clean(test)
+    with pytest.raises(DataError, match="with its classes of group"):
+        data.clean(replace(test, spec=replace(test.spec, factors=test.spec.factors[1:])))

@@ -102,6 +102,8 @@ def test_parts_divide_videos_and_not_their_sequences(folder):
     of = {part: set(names(some)) for part, some in parts.items()}
     assert {part: len(some) for part, some in of.items()} == {"train": 3, "valid": 1, "test": 1}
     assert set().union(*of.values()) == set(LENGTHS)
+    for part in parts.values():
+        assert len(set(zip(part.groups, names(part), strict=True))) == len(set(part.groups)) == len(set(names(part)))
     assert parts["valid"].name == "gestures/valid"
     seeds = [frozenset(names(videos(folder, length=2, split_seed=seed).parts()["test"])) for seed in range(6)]
     assert len(set(seeds)) > 1

@@ -90,6 +90,10 @@ def test_bootstrap_draws_whole_groups():
     assert len({len(np.flatnonzero(counts)) for counts in seen}) > 1
 
 
+def test_one_group_alone_says_nothing_of_others():
+    assert len(bootstrap(lambda rows: 1.0, 3, resamples=5, seed=0, groups=np.zeros(3))) == 0
+
+
 def test_bootstrap_draws_again_where_a_class_is_absent():
     labels = np.array([0] * 20 + [1])
     free = bootstrap(lambda rows: labels[rows].sum(), 21, resamples=60, seed=0)

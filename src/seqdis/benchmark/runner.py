@@ -21,11 +21,11 @@ from seqdis import entries
 from seqdis.benchmark.store import Run, collect, design, plan
 from seqdis.benchmark.study import Study
 from seqdis.benchmark.summary import check_reference
+from seqdis.disk import alone
 from seqdis.errors import SeqdisError, SettingsError, unknown_name
 from seqdis.evaluation.report import Report, provenance
 from seqdis.hyperparameters import to_dict
 from seqdis.protocols import Protocol
-from seqdis.training.locks import alone
 
 DIED = "its process ended without a word: killed, or out of memory. Use fewer jobs, or a smaller batch."
 

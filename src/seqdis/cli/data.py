@@ -56,7 +56,8 @@ def _list(words: list[str], flags: list[str]) -> None:
     for name in words or sorted(known):
         entry = entries.find("datasets", name)
         files = status(entry()) if entry.files() else ()
-        here = f"{sum(file.state != 'missing' for file in files)}/{len(files)} files here" if files else "no download"
+        present = sum(file.state not in ("missing", "partial") for file in files)
+        here = f"{present}/{len(files)} files here" if files else "no download"
         say(f"{name:18s}{entry.modality:8s}{here:18s}{entry.licence}")
 
 

@@ -55,8 +55,8 @@ def read_months(source: Path) -> Arrays:
     """
     tables: dict[str, bytes] = {}
     for name, content in read_members(source, TABLES, INNER_ARCHIVE):
-        # A folder may hold a table both packed and unpacked.
-        tables.setdefault(name.split("_")[2], unpacked(name, content, source))
+        # A folder may hold a table both packed and unpacked: the packed one, which has a known checksum, comes second.
+        tables[name.split("_")[2]] = unpacked(name, content, source)
     missing = [station for station in STATIONS if station not in tables]
     if missing:
         raise DataError(

@@ -159,8 +159,9 @@ def sequences_of(
     factors: tuple[FactorSpec, ...],
     labels: Mapping[str, npt.NDArray[Any]],
     ids: npt.NDArray[Any],
+    groups: npt.NDArray[Any] | None = None,
 ) -> Sequences:
-    """Features with the labels and ids of their sequences; not scaled yet."""
+    """Features with the labels, ids and groups of their sequences; not scaled yet."""
     length, bins = found.x.shape[1:]
     return Sequences(
         x=found.x,
@@ -168,6 +169,7 @@ def sequences_of(
         lengths=found.lengths if (found.lengths < length).any() else None,
         labels=labels,
         ids=ids,
+        groups=groups,
         name=name,
     )
 
@@ -195,17 +197,15 @@ def parts_of(everything: Sequences, rows: Mapping[str, Index | slice], settings:
 def group_parts(
     groups: npt.NDArray[Any], shares: Mapping[str, float], seed: int, what: str = "groups"
 ) -> dict[str, Index]:
-    """Rows of each part, ascending, so that no group is in two parts; shares of 0 leave a part out.
+    """Rows of each part, ascending, so that no group is in two parts.
 
     Raises
     ------
-    SettingsError
-        Shares that leave nothing for a part.
     DataError
         Fewer groups than parts.
     """
     names, group = np.unique(groups, return_inverse=True)
-    parts = random_parts(len(names), {part: share for part, share in shares.items() if share}, seed, what)
+    parts = random_parts(len(names), shares, seed, what)
     return {part: np.flatnonzero(np.isin(group, some)) for part, some in parts.items()}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import urllib.error
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 import platformdirs
 
+from seqdis.disk import alone, check_writable
 from seqdis.errors import DataError
 
 if TYPE_CHECKING:
@@ -145,7 +147,9 @@ def fetch(url: str, path: Path, *, sha256: str | None = None, progress: Progress
     Raises
     ------
     DataError
-        No connection, no such file, the connection ended early, or a wrong checksum.
+        No connection, no such file, the connection ended early, the disk is full, or a wrong checksum.
+    SeqdisError
+        No permission to write there.
     """
     if not url.startswith(("http://", "https://")):
         raise DataError(f"cannot download '{url}': expected an http:// or https:// address.")
@@ -153,22 +157,18 @@ def fetch(url: str, path: Path, *, sha256: str | None = None, progress: Progress
         if sha256 and file_sha256(path) != sha256:
             raise DataError(f"{path} exists but its checksum is not {sha256}. Delete it to download it again.")
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
+    check_writable(path)
     partial = _partial(path)
-    with _reporting(progress, path.name) as report:
-        try:
-            _download(url, partial, report)
-        except urllib.error.HTTPError as error:
-            raise DataError(f"cannot download {url}: the server answered {error.code} {error.reason}.") from error
-        except (OSError, HTTPException) as error:
-            raise DataError(
-                f"cannot download {url}: {getattr(error, 'reason', None) or error}. Check the connection and run again "
-                f"(the download resumes), or download it elsewhere and put it at {path}."
-            ) from error
-    if sha256 and (got := file_sha256(partial)) != sha256:
-        partial.unlink()
-        raise DataError(f"{url}: checksum {got} received, expected {sha256}. The download was removed; run again.")
-    os.replace(partial, path)
+    with alone(partial):
+        if path.exists():  # another process was at it meanwhile
+            partial.unlink(missing_ok=True)
+            return fetch(url, path, sha256=sha256)
+        with _reporting(progress, path.name) as report:
+            _try_download(url, path, report)
+        if sha256 and (got := file_sha256(partial)) != sha256:
+            partial.unlink()
+            raise DataError(f"{url}: checksum {got} received, expected {sha256}. The download was removed; run again.")
+        os.replace(partial, path)
     return path
 
 
@@ -176,6 +176,24 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file as hexadecimal text."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _try_download(url: str, path: Path, report: Progress) -> None:
+    partial = _partial(path)
+    try:
+        _download(url, partial, report)
+    except urllib.error.HTTPError as error:
+        raise DataError(f"cannot download {url}: the server answered {error.code} {error.reason}.") from error
+    except (OSError, HTTPException) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DataError(f"cannot write {path}: {error.strerror}. Make room and run again.") from error
+        raise DataError(
+            f"cannot download {url}: {getattr(error, 'reason', None) or error}. Check the connection and run again "
+            f"(the download resumes), or download it elsewhere and put it at {path}."
+        ) from error
+    finally:
+        if partial.stat().st_size == 0:
+            partial.unlink()
 
 
 def _download(url: str, partial: Path, report: Progress) -> None:
@@ -190,7 +208,7 @@ def _download(url: str, partial: Path, report: Progress) -> None:
             raise
         # Nothing lies beyond what is here: either all has arrived, or the partial file is of another version.
         if error.headers.get("Content-Range", "") != f"bytes */{have}":
-            partial.unlink()
+            os.truncate(partial, 0)  # not unlinked: it is locked
             _download(url, partial, report)
         return
     with response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -13,6 +14,8 @@ from seqdis.datasets._images import IMAGES, Pixels, decoded, frame_files, opencv
 from seqdis.errors import DataError
 
 EXPRESSIONS = ("anger", "disgust", "happiness", "fear", "sadness", "surprise")  # in the order of published labels
+_SESSION = re.compile(r"session\d*", re.IGNORECASE)
+"""Some subjects came twice: their expressions lie one folder deeper, as in 002/session1/anger/take000."""
 Box = tuple[int, int, int, int]
 """Left, top, width and height in pixels."""
 
@@ -27,7 +30,7 @@ class Clip(NamedTuple):
 
 
 def find_clips(folder: Path) -> list[Clip]:
-    """All clips ``.../subject/expression/take/*.jpg`` of the six expressions, sorted by subject and expression.
+    """All clips ``.../subject/[session/]expression/take/*.jpg`` of the six expressions, by subject and expression.
 
     Raises
     ------
@@ -38,9 +41,10 @@ def find_clips(folder: Path) -> list[Clip]:
     clips = []
     for take in sorted({path.parent for path in files}):
         parts = take.relative_to(folder).parts
-        if len(parts) >= 3 and parts[-2].lower() in EXPRESSIONS:
+        people = [part for part in parts[:-2] if not _SESSION.fullmatch(part)]
+        if people and parts[-2].lower() in EXPRESSIONS:
             expression = EXPRESSIONS.index(parts[-2].lower())
-            clips.append(Clip("/".join(parts), parts[-3], expression, tuple(frame_files(take))))
+            clips.append(Clip("/".join(parts), people[-1], expression, tuple(frame_files(take))))
     if not clips:
         raise DataError(
             f"MUG: {folder} holds no images in folders subject/expression/take, such as 001/anger/take000/img_0000.jpg "

@@ -52,6 +52,7 @@ _ARCHIVE = RemoteFile(
     url=_URL,
     also=(("PRSA2017_Data_20130301-20170228.zip", None), ("PRSA_Data_20130301-20170228", None)),
 )
+_LATEST = 2016
 _FULL_YEARS = (2014, 2015, 2016)  # 2013 starts in March, 2017 ends in February
 _STATIONS_HELD_OUT = 3
 _FACTORS = (
@@ -136,7 +137,7 @@ class BeijingAirQuality(SequenceDataset):
 }"""
 
     split_rule: Literal["year", "station"] = "year"
-    test_year: int = hyper(default=2016, at_least=2013, at_most=2016)
+    test_year: int = hyper(default=_LATEST, at_least=2013, at_most=2016)
     valid: Literal["random", "year"] = "random"
     split_seed: int = hyper(default=0, at_least=0)
     root: str | None = hyper(default=None, identity=False)
@@ -158,6 +159,11 @@ class BeijingAirQuality(SequenceDataset):
             raise SettingsError(
                 "BeijingAirQuality.valid = 'year' with split_rule = 'station': years are held out only by "
                 "split_rule = 'year'. Leave valid at 'random'; validation then has stations of its own."
+            )
+        if self.split_rule == "station" and self.test_year != _LATEST:
+            raise SettingsError(
+                f"BeijingAirQuality.test_year = {self.test_year} with split_rule = 'station': whole stations are held "
+                "out then, of all years. Leave test_year out."
             )
         source = self._source()
         key = hashlib.sha256(f"{_PREPARATION} {content_hash(source, TABLES)}".encode()).hexdigest()[:32]
@@ -191,14 +197,17 @@ class BeijingAirQuality(SequenceDataset):
         return {part: rest[np.sort(index)] for part, index in drawn.items()} | {"test": np.flatnonzero(test)}
 
     def _by_station(self, station: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.int64]]:
-        left = list(np.random.default_rng(self.split_seed).permutation(len(WEATHER_GROUPS)))
+        draw = np.random.default_rng(self.split_seed)
         parts: dict[str, list[str]] = {}
-        for part in ("test", "valid"):
-            parts[part] = []
-            for group in list(left):
-                if len(parts[part]) + len(WEATHER_GROUPS[group]) <= _STATIONS_HELD_OUT:
-                    parts[part] += WEATHER_GROUPS[group]
-                    left.remove(group)
+        while any(len(parts.get(part, ())) < _STATIONS_HELD_OUT for part in ("test", "valid")):
+            # Drawn again where groups of two are left for a single place.
+            left = list(draw.permutation(len(WEATHER_GROUPS)))
+            for part in ("test", "valid"):
+                parts[part] = []
+                for group in list(left):
+                    if len(parts[part]) + len(WEATHER_GROUPS[group]) <= _STATIONS_HELD_OUT:
+                        parts[part] += WEATHER_GROUPS[group]
+                        left.remove(group)
         parts["train"] = [name for group in left for name in WEATHER_GROUPS[group]]
         codes = {part: [STATIONS.index(name) for name in names] for part, names in parts.items()}
         return {part: np.flatnonzero(np.isin(station, codes[part])) for part in ("train", "valid", "test")}

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from seqdis.datasets._base import SequenceDataset
+from seqdis.datasets._hybrids import hybrid_labels
 from seqdis.datasets._splits import unseen_combinations
-from seqdis.errors import DataError
 from seqdis.hyperparameters import hyper, hyperparameters, validate
 from seqdis.sequences import DataSpec, FactorSpec, Sequences
 
@@ -164,20 +164,7 @@ class MovingFigures(SequenceDataset):
         DataError
             Different numbers of sequences, or sequences without these labels or of another shape.
         """
-        if len(static_of) != len(dynamic_of):
-            raise DataError(
-                f"hybrid of {len(static_of)} and {len(dynamic_of)} sequences: give as many of one as of the other."
-            )
-        labels, shape = {}, (3, self.size, self.size)
-        for factor in FACTORS:
-            given = static_of if factor.kind == "static" else dynamic_of
-            if factor.name not in given.labels or given.spec.shape != shape:
-                known = ", ".join(given.labels) or "none"
-                raise DataError(
-                    f"{given.name}: elements of shape {given.spec.shape} with labels {known}; "
-                    f"hybrids need sequences of {self.name} of shape {shape}."
-                )
-            labels[factor.name] = given.labels[factor.name]
+        labels = hybrid_labels(self.name, FACTORS, (3, self.size, self.size), static_of, dynamic_of)
         return self._render(labels)
 
     def _splits(self) -> Mapping[str, Sequences]:

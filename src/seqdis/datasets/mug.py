@@ -64,7 +64,8 @@ class MUG(SequenceDataset):
     Notes
     -----
     Images are sought in folders ``subject/expression/take``, at any depth, such as
-    ``subjects3/001/anger/take000/img_0000.jpg``, and taken in the order of the number that ends their names. Other
+    ``subjects3/001/anger/take000/img_0000.jpg``, and taken in the order of the number that ends their names. A folder
+    ``session0`` or the like, which subjects who came twice have around their expressions, is no subject. Other
     expressions than the six (neutral, mixed) are passed over. Nothing else is removed.
 
     Published code draws 15 frames anew at every access, in training and test. Here sequences are

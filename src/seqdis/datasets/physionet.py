@@ -218,6 +218,12 @@ class PhysioNet2012(SequenceDataset):
         index = part_rows(letters, test=self.test, test_set=self.test_set, seed=self.split_seed)
         everything = _sequences(arrays, features)
         spec = standardised(everything[index["train"]])
+        silent = int((~arrays["mask"].any(axis=(1, 2))).sum())
+        if silent:
+            raise DataError(
+                f"PhysioNet 2012: {silent} of {n} stays have no value of {', '.join(features)}; give more features, or "
+                "lower max_missing."
+            )
         return {part: replace(everything[rows], spec=spec, name=f"physionet/{part}") for part, rows in index.items()}
 
 

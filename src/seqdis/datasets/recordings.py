@@ -107,16 +107,17 @@ class AudioFolder(SequenceDataset):
 
     def whole(self) -> Sequences:
         """All sequences of the folder, undivided, not scaled."""
-        return self._read()[0]
+        return self._read()
 
     def _splits(self) -> Mapping[str, Sequences]:
         shares = shares_of("AudioFolder", self.valid, self.test)
-        everything, groups = self._read()
+        everything = self._read()
         what = f"values of '{self.apart}'" if self.apart else "recordings"
-        return parts_of(everything, group_parts(groups, shares, self.split_seed, what), self.spectrogram)
+        rows = group_parts(np.asarray(everything.groups), shares, self.split_seed, what)
+        return parts_of(everything, rows, self.spectrogram)
 
-    def _read(self) -> tuple[Sequences, npt.NDArray[Any]]:
-        """All sequences, and what must not be in two parts: the recording, or the value of `apart`, of each."""
+    def _read(self) -> Sequences:
+        """All sequences; their groups, the recording or the value of `apart`, must not be in two parts."""
         validate(self)
         folder = Path(self.path).expanduser()
         if not self.path or not folder.is_dir():
@@ -127,6 +128,11 @@ class AudioFolder(SequenceDataset):
         clips = [Clip(file.relative_to(folder).as_posix(), file) for file in files]
         labels = self._labels(folder, clips)
         segment = self.length * self.spectrogram.hop - 1 if self.length else 0
+        if self.length and self.spectrogram.frames(segment) != self.length:
+            raise SettingsError(
+                f"AudioFolder.length = {self.length}: a Fourier transform of {self.spectrogram.n_fft} samples needs "
+                f"{self.spectrogram.frames(segment)} frames at least; give as many, or 0 for whole recordings."
+            )
         preparation = Preparation(spectrogram=self.spectrogram, segment=segment, trim=self.trim, level=self.level)
         found = frames_of(self.name, stamps(clips), clips, preparation)
         ids = [
@@ -136,8 +142,8 @@ class AudioFolder(SequenceDataset):
         factors = [factor_of(name, values) for name, values in labels.items()]
         factors = [replace(factor, kind="dynamic") if factor.name in self.dynamic else factor for factor in factors]
         per_sequence = {name: codes(values)[found.clip] for name, values in labels.items()}
-        everything = sequences_of(folder.absolute().name, found, tuple(factors), per_sequence, np.array(ids))
-        return everything, labels[self.apart][found.clip] if self.apart else found.clip
+        groups = labels[self.apart][found.clip] if self.apart else found.clip
+        return sequences_of(folder.absolute().name, found, tuple(factors), per_sequence, np.array(ids), groups)
 
     def _labels(self, folder: Path, clips: list[Clip]) -> Labels:
         known: Labels = {}

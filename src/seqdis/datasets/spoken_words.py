@@ -14,7 +14,7 @@ from seqdis.datasets._audio_features import Preparation, frames_of, group_parts,
 from seqdis.datasets._audio_files import Clip
 from seqdis.datasets._base import SequenceDataset
 from seqdis.datasets._download import RemoteFile, file_sha256
-from seqdis.datasets._splits import Index
+from seqdis.datasets._splits import Index, shares_of
 from seqdis.errors import DataError
 from seqdis.hyperparameters import hyper, hyperparameters, validate
 from seqdis.sequences import FactorSpec, Sequences
@@ -131,6 +131,7 @@ class SpokenWords(SequenceDataset):
 
     def _splits(self) -> Mapping[str, Sequences]:
         validate(self)
+        shares = shares_of("SpokenWords", self.valid, self.test)
         archive = self._archive()
         clips, speaker, word = self._clips(archive)
         speakers, code = np.unique(speaker, return_inverse=True)
@@ -143,7 +144,6 @@ class SpokenWords(SequenceDataset):
         ids = np.array([f"S{who + 1:02d}-{clip.name.partition('-')[2]}" for who, clip in zip(code, clips, strict=True)])
         everything = sequences_of(self.name, found, factors, {"speaker": code, "word": word}, ids)
         everything = everything[found.clipped <= self.max_clipped]
-        shares = {"train": 1 - self.valid - self.test, "valid": self.valid, "test": self.test}
         groups = everything.labels["speaker"] if self.split_rule == "speaker" else np.arange(len(everything))
         return parts_of(everything, group_parts(groups, shares, self.split_seed), self.spectrogram)
 

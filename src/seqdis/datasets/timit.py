@@ -115,7 +115,8 @@ class TIMIT(SequenceDataset):
         preparation = Preparation(spectrogram=self.spectrogram, segment=SEGMENT, rest=True, filled=published)
         found = frames_of(self.name, stamps(clips), clips, preparation)
         ids = np.array([f"{clips[clip].name}@{at}" for clip, at in zip(found.clip, found.position, strict=True)])
-        everything = sequences_of(self.name, found, *self._labels(utterances, found), ids)
+        factors, labels = self._labels(utterances, found)
+        everything = sequences_of(self.name, found, factors, labels, ids, groups=labels["speaker"])
         part = np.array([utterance.part for utterance in utterances])[found.clip]
         train, development = (int((part == name).sum()) for name in ("train", "development"))
         rows = {"train": slice(0, train), "valid": slice(train, train + development)}

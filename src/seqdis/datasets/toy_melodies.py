@@ -95,7 +95,7 @@ class ToyMelodies(SequenceDataset):
     n_train: int = hyper(default=600, at_least=1)
     n_valid: int = hyper(default=100, at_least=1)
     n_test: int = hyper(default=200, at_least=1)
-    length: int = hyper(default=48, at_least=2)
+    length: int = hyper(default=48, at_least=3)
     features: Literal["logmel", "magnitude"] = "logmel"
     noise: float = hyper(default=0.002, at_least=0.0, at_most=1.0)
     unseen: float = hyper(default=0.0, at_least=0.0, at_most=0.6)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqdis.datasets._base import SequenceDataset
-from seqdis.errors import DataError
+from seqdis.datasets._hybrids import hybrid_labels
 from seqdis.hyperparameters import hyper, hyperparameters, validate
 from seqdis.sequences import DataSpec, FactorSpec, Sequences
 
@@ -117,20 +117,7 @@ class ToySeries(SequenceDataset):
         DataError
             Different numbers of sequences, or sequences without these labels or of another shape.
         """
-        if len(static_of) != len(dynamic_of):
-            raise DataError(
-                f"hybrid of {len(static_of)} and {len(dynamic_of)} sequences: give as many of one as of the other."
-            )
-        labels, shape = {}, (self.features,)
-        for factor in FACTORS:
-            given = static_of if factor.kind == "static" else dynamic_of
-            if factor.name not in given.labels or given.spec.shape != shape:
-                known = ", ".join(given.labels) or "none"
-                raise DataError(
-                    f"{given.name}: elements of shape {given.spec.shape} with labels {known}; "
-                    f"hybrids need sequences of {self.name} of shape {shape}."
-                )
-            labels[factor.name] = given.labels[factor.name]
+        labels = hybrid_labels(self.name, FACTORS, (self.features,), static_of, dynamic_of)
         return self._render(labels)
 
     def clean(self, sequences: Sequences) -> Array:
@@ -149,7 +136,7 @@ class ToySeries(SequenceDataset):
         spec = DataSpec(
             kind="series",
             shape=(self.features,),
-            length=int(arrays[0]["lengths"].max()),
+            length=self.length,
             center=tuple(center.round(6).tolist()),
             scale=tuple(np.where(spread > 0, spread, 1.0).tolist()),
             missing=self.missing_rate > 0,

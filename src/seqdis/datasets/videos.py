@@ -88,19 +88,20 @@ class VideoFolder(SequenceDataset):
 
     def whole(self) -> Sequences:
         """All sequences of the folder, undivided."""
-        return self._read()[0]
+        return self._read()
 
     def _splits(self) -> Mapping[str, Sequences]:
         shares = shares_of("VideoFolder", self.valid, self.test)
-        sequences, video = self._read()
+        sequences = self._read()
+        video = np.asarray(sequences.groups)
         parts = random_parts(int(video[-1]) + 1, shares, self.split_seed, "videos")
         return {
             part: replace(sequences[np.isin(video, videos)], name=f"{sequences.name}/{part}")
             for part, videos in parts.items()
         }
 
-    def _read(self) -> tuple[Sequences, npt.NDArray[np.int64]]:
-        """All sequences, and the number of the video that each is from, ascending."""
+    def _read(self) -> Sequences:
+        """All sequences; their groups are the numbers of the videos that they are from, ascending."""
         validate(self)
         folder = Path(self.path).expanduser()
         if not self.path or not folder.is_dir():
@@ -120,7 +121,7 @@ class VideoFolder(SequenceDataset):
                 ids.append(file.name if self.length == 0 else f"{file.name}@{start * self.stride}")
         rows = np.array(video)
         per_row = {name: values[rows] for name, values in labels.items()}
-        return self._sequences(pieces, per_row, np.array(ids), folder.absolute().name), rows
+        return replace(self._sequences(pieces, per_row, np.array(ids), folder.absolute().name), groups=rows)
 
     def _cut(self, frames: npt.NDArray[np.uint8]) -> list[tuple[int, npt.NDArray[np.uint8]]]:
         """Pieces and their first frames: as many whole ones as fit, one at least."""

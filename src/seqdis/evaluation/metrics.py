@@ -170,6 +170,7 @@ def bootstrap(
     Returns
     -------
     array, (resamples,)
+        Empty with a single row or group: it says nothing of others.
 
     Raises
     ------
@@ -178,6 +179,7 @@ def bootstrap(
     """
     generator = np.random.default_rng(seed)
     members = _members(n, groups)
+    resamples = resamples if len(members) > 1 else 0
     draws: list[float] = []
     for _ in range(TRIES * resamples):
         if len(draws) == resamples:

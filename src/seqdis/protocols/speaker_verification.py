@@ -49,7 +49,7 @@ class SpeakerVerification(Protocol):
     max_rows : int
         Rows that the content is learnt from at most (drawn by whole sequences).
     resamples : int
-        Resamples of the test speakers (accuracies: of the test sequences) for the spread; 0: none.
+        Resamples of the test speakers for the spread; 0: none.
 
     Notes
     -----

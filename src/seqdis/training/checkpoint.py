@@ -21,10 +21,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_weights
 from safetensors.torch import save as dump_weights
 
-from seqdis.disk import check_writable, obstacle, replacing, unreadable, write_bytes, write_json
+from seqdis.disk import alone, check_writable, obstacle, replacing, unreadable, write_bytes, write_json
 from seqdis.errors import RunFolderError
 from seqdis.nn.network import Network
-from seqdis.training.locks import alone
 from seqdis.training.settings import Training
 
 FORMAT = 1
