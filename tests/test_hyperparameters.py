@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from typing import Literal
@@ -12,7 +13,6 @@ from sklearn.model_selection import ParameterGrid
 from seqdis.errors import SettingsError
 from seqdis.hyperparameters import (
     Settings,
-    fields_of,
     from_dict,
     hyper,
     hyperparameters,
@@ -190,6 +190,6 @@ def test_signature_names_the_class_and_never_changes() -> None:
 
 
 def test_tuning_bounds_stand_in_the_fields() -> None:
-    (lr, devices) = fields_of(Inner)
+    (lr, devices) = dataclasses.fields(Inner)
     assert (lr.metadata["low"], lr.metadata["high"], lr.metadata["log"]) == (1e-4, 1e-2, True)
     assert devices.metadata["identity"] is False

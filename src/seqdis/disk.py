@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from seqdis.errors import DataError, SeqdisError
 def replacing(path: Path) -> Iterator[Path]:
     """Where to write instead: it takes the place of ``path`` once all is written, and vanishes if that fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.partial")  # two writers do not share one
     try:
         yield partial
         os.replace(partial, path)

@@ -12,11 +12,22 @@ Shelf = Literal["methods", "datasets", "protocols"]
 
 
 def names(shelf: Shelf) -> dict[str, type[Any]]:
-    """All entries of a shelf by name, those of other packages (entry points ``seqdis.<shelf>``) included."""
+    """All entries of a shelf by name, those of other packages (entry points ``seqdis.<shelf>``) included.
+
+    Raises
+    ------
+    SettingsError
+        Two entries have one name: a run folder that names it could be loaded with the wrong one.
+    """
     module = importlib.import_module(f"seqdis.{shelf}")
     found = {entry.name: entry for entry in (getattr(module, name) for name in module.__all__) if "name" in vars(entry)}
     for point in entry_points(group=f"seqdis.{shelf}"):
-        found[point.name] = point.load()
+        entry = point.load()
+        if found.setdefault(point.name, entry) is not entry:
+            raise SettingsError(
+                f"'{point.name}' names two {_kind(shelf)}s: {_path(found[point.name])}, and {point.value} of another "
+                "package. Give its entry point another name, or uninstall that package."
+            )
     return found
 
 
@@ -26,8 +37,8 @@ def find(shelf: Shelf, name: str) -> type[Any]:
     Raises
     ------
     SettingsError
-        Unknown name (with a suggestion), or a dotted path to nothing. An entry that fails to
-        import raises its own error.
+        Unknown name (with a suggestion), a name that two entries have, or a dotted path to nothing. An entry
+        that fails to import raises its own error.
     """
     if ":" in name:
         path, _, attribute = name.partition(":")
@@ -42,8 +53,7 @@ def find(shelf: Shelf, name: str) -> type[Any]:
         return entry
     known = names(shelf)
     if name not in known:
-        kind = shelf.removesuffix("s").replace("dataset", "data set")
-        raise SettingsError(unknown_name(kind, name, known))
+        raise SettingsError(unknown_name(_kind(shelf), name, known))
     return known[name]
 
 
@@ -51,4 +61,13 @@ def name_of(entry: type[Any]) -> str:
     """How `find` finds this class again: its name if it is on a shelf, else its dotted path."""
     if entry.__module__.startswith("seqdis."):
         return str(entry.name)
+    return _path(entry)
+
+
+def _path(entry: type[Any]) -> str:
     return f"{entry.__module__}:{entry.__qualname__}"
+
+
+def _kind(shelf: Shelf) -> str:
+    """What one entry of the shelf is called."""
+    return shelf.removesuffix("s").replace("dataset", "data set")

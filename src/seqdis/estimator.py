@@ -53,7 +53,8 @@ class Disentangler(TransformerMixin, Settings):
     `CapabilityError`: ``has_encoder`` (encode and all that starts there), ``probabilistic`` (its
     codes have a prior: sample), ``variable_length`` (lengths other than in training),
     ``handles_missing`` (masks and NaN), ``multi_factor`` (its codes split further: `swap_modes`),
-    ``kinds`` (of data: image, spectrogram, series).
+    ``kinds`` (of data: image, spectrogram, series). ``version`` is raised with every change of the code that changes
+    what a fit gives: runs of an earlier one are not taken for its own.
     """
 
     name: ClassVar[str]
@@ -64,6 +65,7 @@ class Disentangler(TransformerMixin, Settings):
     handles_missing: ClassVar[bool] = True
     multi_factor: ClassVar[bool] = False
     kinds: ClassVar[tuple[Kind, ...]] = ("image", "spectrogram", "series")
+    version: ClassVar[int] = 1
 
     training: Training = hyper(factory=Training)
 
@@ -126,15 +128,17 @@ class Disentangler(TransformerMixin, Settings):
             "settings": signature(self),
             "data": train_set.fingerprint(),
             "seed": self.training.seed,
+            **({"version": self.version} if self.version > 1 else {}),
         }
         folder = None if out is None else RunFolder(out, identity)
-        if folder is not None and folder.claim(self._description(about)):
-            folder.load_weights(network)
-            self.history_ = folder.history()
-        else:
-            settings = plain(self).training
-            with cpu_threads(settings, self.spec_), nullcontext() if folder is None else folder.alone():
-                self.history_ = train(network, train_set, settings, valid=valid_set, folder=folder, watch=watch)
+        with nullcontext() if folder is None else folder.alone():
+            if folder is not None and folder.claim(self._description(about)):
+                folder.load_weights(network)
+                self.history_ = folder.history()
+            else:
+                settings = plain(self).training
+                with cpu_threads(settings, self.spec_):
+                    self.history_ = train(network, train_set, settings, valid=valid_set, folder=folder, watch=watch)
                 if folder is not None:
                     folder.finish(network, self._description(about))
         self.identity_ = identity

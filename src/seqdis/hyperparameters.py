@@ -168,11 +168,6 @@ def whole_number(what: str, value: Any) -> int:
     return operator.index(value)
 
 
-def fields_of(cls: type[Any]) -> tuple[dataclasses.Field[Any], ...]:
-    """The declared hyperparameters of a settings class."""
-    return dataclasses.fields(cls)
-
-
 def _identity(settings: Settings) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     for field in dataclasses.fields(_as_data(settings)):

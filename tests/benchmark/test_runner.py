@@ -13,11 +13,24 @@ from seqdis import load
 from seqdis.benchmark import Stage, collect, design, plan, run_missing, run_study, summarise
 from seqdis.cli.runs import Run as FittedRun
 from seqdis.errors import SettingsError
+from seqdis.hyperparameters import hyperparameters
+from seqdis.methods import DBSE
 from seqdis.protocols import LatentLeakage, Protocol, SwapFidelity
 
-MORTAL = Mortal(static_dim=3, dynamic_dim=2, hidden_dim=4, feature_dim=4)
+SIZES = {"static_dim": 3, "dynamic_dim": 2, "hidden_dim": 4, "feature_dim": 4}
+MORTAL = Mortal(**SIZES)
 TOY_FACTORS = {"static_factor": "group", "dynamic_factor": "regime", "repeats": 2, "resamples": 2}
-BUGGY = Buggy(static_dim=3, dynamic_dim=2, hidden_dim=4, feature_dim=4)
+BUGGY = Buggy(**SIZES)
+
+
+@hyperparameters
+class Own(DBSE):
+    """As if it stood in a study file, which workers cannot import."""
+
+    name = "own"
+
+
+Own.__module__ = "seqdis_study_mine"
 
 
 @pytest.fixture(scope="module")
@@ -191,6 +204,15 @@ def test_the_death_of_a_worker_and_what_cannot_be_sent_to_one_are_named(tmp_path
     assert (unsendable.run.label, died.run.label) == ("local", "mortal")
     assert "belong in a module beside the study file" in unsendable.error
     assert "its process ended without a word" in died.error
+
+
+def test_a_class_of_the_study_file_breaks_no_pool(tmp_path):
+    study = toy_study(methods={"own": Own(**SIZES), "DBSE": FULL}, seeds=(0,))
+    runs = plan(study, tmp_path)
+    (failed,) = run_missing(study, runs, jobs=2)
+    assert failed.run.label == "own"
+    assert "belong in a module beside the study file" in failed.error
+    assert runs[1].done()
 
 
 def test_stages_tell_the_steps_of_a_fit_and_the_protocols_that_begin(tmp_path):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
-from toy_study import FULL, draw, toy_study
+from toy_study import FULL, Mortal, draw, toy_study
 
 from seqdis.benchmark import load_study, plan
+from seqdis.benchmark.store import _labelled
 from seqdis.disk import alone
 
 EXAMPLES = sorted((Path(__file__).resolve().parents[2] / "examples").glob("table*.py"))
@@ -60,6 +63,32 @@ def test_planning_prepares_no_data_that_it_keeps(tmp_path):
     runs = plan(study, tmp_path)
     assert not any(hasattr(data, "_prepared") for data in (*study.data.values(), runs[0].split.data))
     assert not list(tmp_path.iterdir())
+
+
+def test_another_version_of_a_method_is_another_run(tmp_path, monkeypatch):
+    before = folder(tmp_path)
+    monkeypatch.setattr(type(FULL), "version", 2)
+    assert folder(tmp_path) != before
+
+
+def test_controls_are_measured_with_a_method_that_has_a_prior_where_one_is_needed(tmp_path, monkeypatch):
+    monkeypatch.setattr(Mortal, "probabilistic", False)
+    methods = {"no prior": Mortal(static_dim=3, dynamic_dim=2), "DBSE": FULL}
+    study = toy_study(methods=methods, seeds=(0,))
+    assert [run.label for run in plan(study, tmp_path) if run.leads] == ["no prior"]
+    monkeypatch.setattr(type(study.protocols[0]), "draws_from_prior", True)
+    assert [run.label for run in plan(study, tmp_path) if run.leads] == ["DBSE"]
+
+
+def test_stays_without_labels_are_not_drawn_by_a_division(tmp_path):
+    (run,) = plan(toy_study(methods={"DBSE": FULL}, seeds=(0,)), tmp_path)
+    assert run.split.labelled == run.split.sizes["train"]
+    train = draw().split("train")[0]
+    labels = {name: values.copy() for name, values in train.labels.items()}
+    for values in labels.values():
+        values[3:] = -1 if values.dtype.kind == "i" else np.nan
+    assert _labelled(replace(train, labels=labels)) == 3
+    assert _labelled(replace(train, labels={})) == len(train)
 
 
 def test_a_lock_is_waited_for(tmp_path):

@@ -70,6 +70,7 @@ def test_a_file_is_run_like_a_script_and_may_import_what_lies_beside_it(tmp_path
         (GOOD.replace("()", "(seeds=())"), "Study.seeds"),
         ("x = 1\nstudy = Study(\n", r"own_study\.py, line 2 is no Python: '\(' was never closed"),
         ("x = 1\ny = x.gone\n", r"own_study\.py, line 2: AttributeError: 'int' object has no attribute 'gone'"),
+        ("import sys\nsys.exit('no data')\n", r"own_study\.py, line 2: SystemExit: no data"),
         ("labels = {'a': 1,\n 'a': 2}\n" + GOOD, "line 1: the label 'a' is given twice"),
     ],
 )

@@ -97,6 +97,16 @@ def test_what_is_missing_is_counted_and_never_made_up():
     assert [(each.method, each.against) for each in group.differences] == [("full", "prior")]
 
 
+def test_a_bound_is_no_competitor():
+    group = only((*ONE_SPLIT, control("real data", 1.0, bound=True)), design())
+    assert group.strongest == "boosting"
+    assert {line.method: line.bound for line in group.lines if line.role == "control"} == {
+        "prior": False,
+        "boosting": False,
+        "real data": True,
+    }
+
+
 def test_where_lower_is_better_the_strongest_control_has_the_lowest_score():
     rows = [score("full", 0.4, 0, better="lower"), control("a", 0.2, better="lower"), control("b", 0.1, better="lower")]
     assert only([*rows, control("c", float("nan"), better="lower")], design()).strongest == "b"
@@ -121,15 +131,15 @@ def test_groups_are_what_may_be_compared_and_printed_numbers_alone_make_none():
     assert [group.metric for group in found] == ["AUROC", "AUPRC"]
 
 
-def test_what_does_not_change_with_the_seed_has_no_interval():
+def test_equal_differences_have_no_interval():
     found = {(each.method, each.against): each for each in only(ONE_SPLIT, design()).differences}
     constant = found["cut", "boosting"]
     assert (constant.mean, constant.low, constant.high, constant.n) == (pytest.approx(-0.15), None, None, 3)
     assert found["full", "boosting"].low is not None
-    # Over splits, equal differences are what was measured on different sequences.
+    # Nor do equal differences over splits say that all others would be equal.
     rows = [score(name, 0.5, 0, split) for name in ("full", "cut") for split in ("a", "b")]
     (splits,) = only(rows, design(splits={"d": ("a", "b")}, seeds=(0,))).differences
-    assert (splits.mean, splits.low, splits.high, splits.over) == (0.0, 0.0, 0.0, "splits")
+    assert (splits.mean, splits.low, splits.high, splits.over) == (0.0, None, None, "splits")
 
 
 def test_undefined_scores_give_undefined_lines_and_differences():

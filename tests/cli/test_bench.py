@@ -31,6 +31,7 @@ study = Study(
     reference="DBSE",
 )
 """
+ALIKE = STUDY.replace('"DBSE"', '"DBSE+"').replace('"w/o sub"', '"DBSE-"')
 BROKEN = STUDY.replace("full.replace(subtract=False)", "full.replace(anchor=99)")
 
 
@@ -38,6 +39,7 @@ BROKEN = STUDY.replace("full.replace(subtract=False)", "full.replace(anchor=99)"
 def study(tmp_path: Path) -> Path:
     (tmp_path / "study.py").write_text(STUDY)
     (tmp_path / "broken.py").write_text(BROKEN)
+    (tmp_path / "alike.py").write_text(ALIKE)
     return tmp_path
 
 
@@ -81,6 +83,15 @@ def test_list_says_what_is_finished_and_changes_nothing(seqdis, study: Path) -> 
     assert files(study) == before
 
 
+def test_only_some_methods_are_listed(seqdis, study: Path) -> None:
+    done = seqdis("bench study.py --list --only DBSE")
+    assert [line.split("  (")[0] for line in done.out.splitlines()] == [
+        "to do     DBSE, toy, seed 0",
+        "to do     DBSE, toy, seed 1",
+        "0 of 2 runs finished",
+    ]
+
+
 def test_a_failed_run_is_named_marked_missing_and_ends_in_status_1(seqdis, study: Path) -> None:
     done = seqdis("bench broken.py --no-page --out results --quiet")
     assert (done.status, done.out) == (1, "written: results/toy-study.md\n")
@@ -88,7 +99,7 @@ def test_a_failed_run_is_named_marked_missing_and_ends_in_status_1(seqdis, study
     assert "seqdis: 2 run(s) failed: w/o sub, toy, seed 0; w/o sub, toy, seed 1. Run the same command" in done.err
     page = (study / "results/toy-study.md").read_text()
     assert "**Missing: 2 run(s)**, not averaged over: w/o sub, toy, seed 0; w/o sub, toy, seed 1." in page
-    assert "| **w/o sub** | model | undefined | — | 0 of 2, **rest missing** |" in page
+    assert "| **w/o sub** | model | — | — | 0 of 2, **rest missing** |" in page
 
 
 def test_report_only_writes_what_is_there(seqdis, study: Path) -> None:
@@ -104,10 +115,35 @@ def test_report_only_writes_what_is_there(seqdis, study: Path) -> None:
     assert "```bash\nseqdis bench study.py --out results\n```" in page  # which makes them, where this one only shows
 
 
+def test_what_keeps_the_page_from_being_written_is_found_first(seqdis, study: Path) -> None:
+    assert seqdis("bench study.py --no-page --seeds 0 --only DBSE").status == 0
+    (study / "runs/store/pages").write_text("in the way")
+    words = "bench study.py --seeds 0 --report-only --out results"
+    refused(seqdis, study, Refused(words, 1, "runs/store/pages is a file, not a folder"))
+    assert seqdis(f"{words} --no-page").status == 0
+
+
+def test_labels_that_differ_in_a_sign_have_figures_of_their_own(
+    seqdis, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr("seqdis.report.study_html.pictures", lambda *given: [])  # the curves of losses are left
+    assert seqdis("bench alike.py --seeds 0 --quiet").status == 0
+    assert [*files(study / "runs/store/pages/toy-study")] == ["losses-DBSE_.png", "losses-DBSE__2.png"]
+    page = (study / "runs/store/pages/toy-study.html").read_text()
+    for name, label in (("losses-DBSE_", "DBSE+"), ("losses-DBSE__2", "DBSE-")):
+        assert f"<figcaption>{label}: " in page.split(f'<figure id="{name}">')[1].split("</figure>")[0]
+
+
 def test_the_page_names_no_place_on_this_machine(seqdis, study: Path) -> None:
     assert seqdis(f"bench {study / 'study.py'} --no-page --seeds 0 --only DBSE --out {study / 'results'}").status == 0
     page = (study / "results/toy-study.md").read_text()
     assert "```bash\nseqdis bench study.py --seeds 0 --only DBSE --out results\n```" in page
+    assert str(study) not in page
+    words = f"bench study.py --no-page --seeds 0 --only DBSE --out={study / 'again'} --store={study / 'runs/store'}"
+    assert seqdis(words).status == 0
+    page = (study / "again/toy-study.md").read_text()
+    assert "seqdis bench study.py --seeds 0 --only DBSE --out=again --store=runs/store\n" in page
     assert str(study) not in page
 
 
@@ -159,6 +195,9 @@ MISTAKES = [
     Refused("bench study.py other.py", 2, "bench needs one STUDY.py"),
     Refused("bench study.py --jobs 0", 2, "jobs = 0: expected at least 1"),
     Refused("bench study.py --only DBES", 2, "unknown method of the study 'DBES'. Did you mean 'DBSE'?"),
+    Refused("bench study.py --only DBES --list", 2, "unknown method of the study 'DBES'. Did you mean 'DBSE'?"),
+    Refused("bench study.py --only DBES --report-only", 2, "unknown method of the study 'DBES'"),
+    Refused("bench study.py --only DBSE --report-only", 2, "--only with --report-only: it chooses what is run"),
     Refused("bench study.py --seeds 1 1", 2, "Study.seeds has 1 more than once"),
     Refused("bench study.py --job 2", 2, "Perhaps you meant: --jobs"),
 ]

@@ -94,9 +94,19 @@ def test_altered_files_are_found(seqdis, tmp_path: Path) -> None:
     done = seqdis("data check")
     found = [tuple(line.split()[:2]) for line in done.out.splitlines()]
     assert [pair for pair in found if pair[1] != "missing"] == [("physionet", "present"), ("physionet", "altered")]
-    assert {("air-quality", "missing"), ("face-sequences", "missing"), ("sprites", "missing")} <= set(found)
+    assert {name for name, _ in found} == {"physionet"}  # nobody asked for the others
     assert done.status == 1
-    assert done.err.startswith(f"seqdis: {len(found) - 1} file(s) missing or altered")
+    assert done.err.startswith("seqdis: 1 file(s) missing or altered")
+
+
+def test_what_is_missing_beside_files_that_are_here_is_a_failure(seqdis, tmp_path: Path) -> None:
+    assert seqdis("data check") == (0, "", f"no file of any data set is in {tmp_path / 'no data'}: nothing to check\n")
+    folder = tmp_path / "no data" / "physionet2012"
+    folder.mkdir(parents=True)
+    (folder / "set-a.tar.gz.partial").write_text("begun")
+    done = seqdis("data check")
+    assert done.status == 1
+    assert [line.split()[:2] for line in done.out.splitlines()] == [["physionet", "partial"], ["physionet", "missing"]]
 
 
 def test_every_data_set_is_listed_with_its_licence(seqdis) -> None:
@@ -130,6 +140,8 @@ def test_a_set_without_files_says_so(seqdis) -> None:
         Refused("data fetch phisionet", 2, "unknown data set 'phisionet'"),
         Refused("data fetch physionet --sets d", 2, "invalid choice 'd'"),
         Refused("data check physionet toy-series --sets a", 2, "--sets a belong to one data set"),
+        Refused("data check --sets a", 2, "--sets a belong to one data set; name it"),
+        Refused("data path --root /elsewhere", 2, "data path needs the name of a data set"),
     ],
     ids=lambda case: case.command,
 )

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from command_line import ONE_EPOCH, Refused, edit, files, refused
 
+from seqdis.cli.runs import Run
+from seqdis.disk import alone
 from seqdis.evaluation.report import Report
 from seqdis.protocols import Protocol, SwapFidelity
 
@@ -40,6 +42,37 @@ def test_rows_are_replaced_by_protocol(seqdis, runs: Path) -> None:
     dotted = "seqdis.protocols:SwapFidelity --seqdis-protocols-SwapFidelity.n-pairs 4"
     assert seqdis(f"evaluate toy0 {dotted}").status == 0
     assert len(Report.load(runs / "toy0/report.json")) == len(both)
+
+
+def test_other_settings_of_a_protocol_replace_its_rows_as_the_help_says(seqdis, runs: Path) -> None:
+    for pairs in (4, 5):
+        assert seqdis(f"evaluate toy0 swap-fidelity --swap-fidelity.n-pairs {pairs}").status == 0
+        kept = Report.load(runs / "toy0/report.json")
+        assert kept.settings["swap-fidelity"]["n_pairs"] == pairs
+        assert len(kept.find(role="model", metric="swap_mse")) == 1
+    told = " ".join(seqdis("evaluate --help").out.split())
+    assert "in place of earlier rows of the same protocol, with whatever settings those were measured" in told
+
+
+def is_held(lock: Path) -> bool:
+    try:
+        with alone(lock, wait=False):
+            return False
+    except BlockingIOError:
+        return True
+
+
+def test_rows_are_added_while_no_other_evaluation_of_the_run_can_add_its_own(
+    seqdis, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("fcntl")
+    lock, held = runs / "toy0/report.lock", []
+    read, write = Run.report, Report.save
+    monkeypatch.setattr(Run, "report", lambda self: held.append(("read", is_held(lock))) or read(self))
+    monkeypatch.setattr(Report, "save", lambda self, path: held.append(("write", is_held(lock))) or write(self, path))
+    assert seqdis(f"evaluate toy0 swap-fidelity {FEW}").status == 0
+    assert held == [("read", False), ("read", True), ("write", True)]  # first of all, whether it can be read
+    assert not is_held(lock)
 
 
 def test_rows_go_to_a_file_of_either_form(seqdis, runs: Path) -> None:

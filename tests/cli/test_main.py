@@ -72,6 +72,9 @@ FAILURES = {
     "disk": (OSError(28, "No space left on device"), 1, "seqdis: [Errno 28] No space left on device\n"),
     "memory": (MemoryError("Unable to allocate 7 TiB"), 1, "seqdis: out of memory: Unable to allocate 7 TiB. Use"),
     "PyTorch memory": (RuntimeError("can't allocate memory"), 1, "seqdis: out of memory: can't allocate memory. Use"),
+    "words of a user's file": (SystemExit("no data here"), 1, "seqdis: no data here\n"),
+    "status of a user's file": (SystemExit(3), 3, ""),
+    "end of a user's file": (SystemExit(), 0, ""),
 }
 
 

@@ -32,6 +32,8 @@ def test_another_place_is_taken_only_if_it_is_free(seqdis, runs: Path) -> None:
         Refused("report gone", 1, "gone is not a run folder"),
         Refused("report file toy0", 2, "report needs one RUN"),
         Refused("report file --outt x.html", 2, "Perhaps you meant: --out"),
+        Refused("report file --seed -1", 2, "--seed -1: expected a whole number from 0 to 4294967295"),
+        Refused("report file --seed 4294967296", 2, "--seed 4294967296: expected a whole number from 0 to"),
     ],
     ids=lambda case: case.command,
 )

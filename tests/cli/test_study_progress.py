@@ -37,7 +37,7 @@ def outcome(seconds: float = 75.0, error: str = ""):
 
 
 def test_lines_tell_epoch_loss_and_time_left_now_and_then(clock, capsys):
-    progress = Progress(quiet=False)
+    progress = Progress(quiet=False, total=2)
     progress.stage(stage(1))
     clock.now = 20.0
     progress.stage(stage(20, epoch=1))
@@ -56,7 +56,7 @@ def test_lines_tell_epoch_loss_and_time_left_now_and_then(clock, capsys):
 
 
 def test_a_resumed_fit_is_timed_by_what_it_does_now(clock, capsys):
-    progress = Progress(quiet=False)
+    progress = Progress(quiet=False, total=2)
     progress.stage(stage(51))
     clock.now = 50.0
     progress.stage(stage(75, epoch=15))
@@ -64,7 +64,7 @@ def test_a_resumed_fit_is_timed_by_what_it_does_now(clock, capsys):
 
 
 def test_short_runs_leave_one_line_each(clock, capsys):
-    progress = Progress(quiet=False)
+    progress = Progress(quiet=False, total=2)
     for name in "ab":
         progress.stage(stage(1, name=name))
         clock.now += 20.0
@@ -73,7 +73,7 @@ def test_short_runs_leave_one_line_each(clock, capsys):
 
 
 def test_quiet_says_failures_only(clock, capsys):
-    progress = Progress(quiet=True)
+    progress = Progress(quiet=True, total=2)
     progress.stage(stage(1))
     clock.now = 99.0
     progress.stage(stage(50, epoch=1))
@@ -84,7 +84,7 @@ def test_quiet_says_failures_only(clock, capsys):
 
 def test_a_terminal_shows_a_bar_of_the_fit_within_that_of_the_runs(capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    progress = Progress(quiet=False)
+    progress = Progress(quiet=False, total=2)
     progress.stage(stage(1))
     progress.ended(outcome(), 1, 2)
     progress.stage(stage(1, name="other"))
@@ -95,3 +95,14 @@ def test_a_terminal_shows_a_bar_of_the_fit_within_that_of_the_runs(capsys, monke
     shown = capsys.readouterr().err
     assert "1/2" in shown
     assert "other: epoch 3, loss 12.35" in shown
+
+
+def test_the_bar_of_runs_is_there_before_the_first_has_ended(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    progress = Progress(quiet=False, total=10)
+    assert "0/10" in capsys.readouterr().err
+    progress.runs.start_t -= 60.0  # the first run takes a minute
+    progress.ended(outcome(), 1, 10)
+    assert progress.runs.format_dict["elapsed"] >= 60.0
+    progress.close()
+    assert Progress(quiet=False, total=0).runs is None  # nothing is left to do

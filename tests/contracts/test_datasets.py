@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import json
 import os
@@ -31,7 +32,7 @@ from seqdis.datasets import (
     VideoFolder,
 )
 from seqdis.errors import DataError
-from seqdis.hyperparameters import fields_of, from_dict, to_dict
+from seqdis.hyperparameters import from_dict, to_dict
 from seqdis.sequences import FactorSpec, Sequences
 from sounds import timit_copy, tone
 
@@ -122,7 +123,7 @@ def test_entry_states_what_it_is(entry: type[SequenceDataset]) -> None:
 def test_docstring_names_every_setting(entry: type[SequenceDataset]) -> None:
     text = inspect.getdoc(entry) or ""
     parameters = text.partition("Parameters\n----------\n")[2]
-    assert [field.name for field in fields_of(entry) if not re.search(rf"\b{field.name}\b", parameters)] == []
+    assert [field.name for field in dataclasses.fields(entry) if not re.search(rf"\b{field.name}\b", parameters)] == []
 
 
 @pytest.mark.parametrize("entry", ENTRIES)

@@ -37,7 +37,10 @@ METHODS: dict[str, Disentangler] = {
     ),
     "dbme": DBME(**SMALL),
     "spyl": SPYL(**SMALL, filters=4),
-    "spyl as released": SPYL(**SMALL, filters=4, variant="reference", released_start=True),
+    # Its first weights of 0.01 need longer steps to get anywhere in a few epochs.
+    "spyl as released": SPYL(
+        **SMALL | {"training": QUICK.replace(lr=1e-2)}, filters=4, variant="reference", released_start=True
+    ),
     "vae": VAE(code_dim=3, feature_dim=8, hidden_dim=8, filters=4, training=QUICK),
     "vae of sequences": VAE(code_dim=3, feature_dim=8, hidden_dim=8, filters=4, training=QUICK, form="sequence"),
     "rwae": RWAE(**SMALL, filters=4, actions=3),
@@ -233,3 +236,14 @@ def test_the_note_on_a_failure_names_promise_method_and_data(monkeypatch: pytest
     (note,) = caught.value.__notes__
     assert "unfitted_says_so: broken by Latest(" in note
     assert "on series data" in note
+
+
+def test_an_error_of_the_method_itself_passes_through_with_the_same_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(mean: Tensor, batch: Batch) -> Tensor:
+        raise ZeroDivisionError("their own words")
+
+    method = broken(static_mean(fail))
+    publish(method, monkeypatch)
+    with pytest.raises(ZeroDivisionError, match="their own words") as caught:
+        check_method(method, modalities=("series",))
+    assert any("broken by Latest(" in note for note in caught.value.__notes__)

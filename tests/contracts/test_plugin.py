@@ -57,6 +57,19 @@ def test_found_by_entry_point_beside_the_shelf(site: Path) -> None:
         entries.find("methods", "tinny")
 
 
+def test_an_entry_point_never_replaces_an_entry_of_the_shelf(site: Path) -> None:
+    install(site, dbse="theirs:Tiny")
+    words = "'dbse' names two methods: seqdis.methods.dbse:DBSE, and theirs:Tiny of another package. Give its"
+    with pytest.raises(SettingsError, match=words):
+        entries.find("methods", "dbse")
+
+
+def test_an_entry_point_to_the_very_entry_of_the_shelf_does_no_harm(site: Path) -> None:
+    before = entries.names("methods")
+    install(site, dbse="seqdis.methods:DBSE")
+    assert entries.names("methods") == before
+
+
 def test_an_entry_point_that_cannot_be_imported_raises_its_own_error(site: Path) -> None:
     (site / "theirs.py").write_text("raise RuntimeError('their own words')")
     install(site, tiny="theirs:Tiny")

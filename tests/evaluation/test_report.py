@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from seqdis.errors import DataError
@@ -51,12 +53,12 @@ def test_a_truncated_or_altered_file_is_refused(tmp_path, damage):
     text = path.read_text()
     assert damage(text) != text
     path.write_text(damage(text))
-    with pytest.raises(DataError, match=r"report\.json is not a readable report"):
+    with pytest.raises(DataError, match=r"report\.json cannot be read"):
         Report.load(path)
 
 
 def test_a_missing_file_is_refused(tmp_path):
-    with pytest.raises(DataError, match="is not a readable report"):
+    with pytest.raises(DataError, match="cannot be read"):
         Report.load(tmp_path / "report.json")
 
 
@@ -78,6 +80,30 @@ def test_over_seeds_averages_models_and_leaves_alone_what_no_training_touches() 
     assert (model.value, model.n, model.over, model.seed) == (3.0, 3, "training seeds", None)
     assert model.spread == pytest.approx(7**0.5)  # of 1, 2, 6: between trainings, not between heads
     assert (control.value, control.spread, control.over) == (0.7, 0.1, "head seeds")
+
+
+def test_over_seeds_of_undefined_scores_are_undefined() -> None:
+    shared = {"dataset": "d", "protocol": "p", "metric": "m"}
+    runs = [
+        Report(
+            scores=(
+                Score(method="DBSE", value=value, seed=seed, **shared),
+                Score(method="constant", value=math.nan, role="control", **shared),
+            )
+        )
+        for seed, value in enumerate((0.5, math.nan))
+    ]
+    model, control = over_seeds(runs)
+    assert math.isnan(model.value)
+    assert math.isnan(model.spread)
+    assert math.isnan(control.value)
+    assert control.spread is None
+
+
+def test_merged_reports_keep_the_fingerprints_of_all_parts() -> None:
+    two = Report(scores=(), provenance=provenance({"test": "abc", "valid": "def"}))
+    for both in (two + report(), merge([report(), two])):
+        assert both.provenance["data"] == {"test": "abc", "valid": "def"}
 
 
 def test_over_seeds_refuses_runs_that_were_not_evaluated_alike() -> None:

@@ -88,6 +88,13 @@ def test_controls_are_what_they_should_be(report):
     assert value(report, "accuracy", "motion, swap", "copy of the static donor") < 0.45
 
 
+def test_what_holds_a_factor_by_construction_is_its_bound(report):
+    bound = {(score.method, score.factor) for score in report if score.bound}
+    assert ("real test data", "motion, kept dynamics") in bound
+    assert {method for method, factor in bound if factor == "colour, swap"} == {"copy of the static donor"}
+    assert {method for method, factor in bound if factor == "motion, swap"} == {"copy of the dynamic donor"}
+
+
 def test_every_score_has_a_control_and_the_spread_is_over_samplings(report):
     for roles in groups(report).values():
         assert {"model", "control"} <= roles

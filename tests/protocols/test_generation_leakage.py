@@ -77,6 +77,15 @@ def test_controls_are_chance_and_the_judges_ceiling(report):
     assert own.scores == report.find(role="model")
 
 
+def test_real_data_bound_what_should_be_kept_alone(report):
+    real = {(score.metric, score.factor): score.bound for score in report if score.method == "real test data"}
+    assert real["accuracy", "motion, kept dynamics"]
+    assert real["accuracy", "colour, kept static"]
+    assert not real["accuracy", "colour, kept dynamics"]
+    assert not real["leakage_gap", "kept static"]
+    assert not any(score.bound for score in report if score.method != "real test data")
+
+
 def test_directions_and_spread(report):
     better = {(row.metric, row.factor): row.better for row in report}
     assert better["accuracy", "colour, kept static"] == "higher"

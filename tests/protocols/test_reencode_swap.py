@@ -38,6 +38,7 @@ def test_no_swap_is_the_ceiling_and_random_weights_are_chance(report):
     for code in ("static", "dynamic"):
         assert value(report, "relative distance", code, "no swap") == pytest.approx(0, abs=1e-6)
         assert value(report, "retrieval", code, "no swap") == 1
+        assert {score.method for score in report if score.bound} == {"no swap"}
         # Its codes are the same noise for every batch: told apart, but not by what was decoded.
         assert value(report, "retrieval", code, "untrained network") < 0.2
     for roles in groups(report).values():

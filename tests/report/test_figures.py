@@ -119,14 +119,14 @@ def test_spectrograms_are_still_and_end_where_they_end(spectrograms):
 
     (picture,) = swap_grid(Copy(), spectrograms, [0], [2])
     assert opened(picture).format == "PNG"
-    painted = Painter.of(spectrograms.spec, spectrograms.x)(spectrograms.x[2], np.arange(20) < 15)
+    painted = Painter.of(spectrograms)(spectrograms.x[2], np.arange(20) < 15)
     assert painted.shape == (1, 80, 120, 3)
     assert (painted[:, :, 15 * 6 :] == 238).all()
     assert not (painted[:, :, : 15 * 6] == 238).all(-1).any()
 
 
 def test_painter_reads_bytes_and_fractions_alike(video):
-    paint = Painter.of(video.spec, video.x)
+    paint = Painter.of(video)
     assert np.array_equal(paint(video.x[0]), paint(video.x[0].astype(np.float32) / 255))
 
 
@@ -151,7 +151,15 @@ def test_missing_frames_are_blank_in_sources_only(squares, video):
 def test_painter_refuses_what_is_no_image():
     spec = DataSpec(kind="image", shape=(2, 4, 4), length=1)
     with pytest.raises(DataError, match="1 or 3 channels"):
-        Painter.of(spec, np.zeros((1, 1, 2, 4, 4)))(np.zeros((1, 2, 4, 4)))
+        Painter(spec, (1, 1))(np.zeros((1, 2, 4, 4)))
+
+
+def test_padding_does_not_stretch_the_colours_of_spectrograms(spectrograms):
+    quiet = replace(spectrograms, x=spectrograms.x - 50, lengths=np.full(len(spectrograms), 15))
+    padded = replace(quiet, x=np.where(np.arange(20)[:, None] < 15, quiet.x, 0).astype(np.float32))
+    paint = Painter.of(padded)
+    assert paint.high < -40
+    assert paint == Painter.of(replace(padded, x=np.where(padded.x == 0, np.float32(9), padded.x)))
 
 
 def test_strips_and_pairs():
@@ -189,6 +197,13 @@ def test_tsne_shows_collapsed_and_one_dimensional_codes(video):
     line = embedding.positions(np.linspace(0, 1, 9)[:, None] ** 2, 30.0, 0)
     assert np.isfinite(line).all()
     assert np.ptp(line[:, 0]) > 0
+
+
+def test_tsne_explains_its_grey_points_if_it_has_any(squares, video):
+    codes = squares.encode(video)
+    assert "Grey" not in tsne(codes, video.labels, video.spec).caption
+    colour = np.where(np.arange(len(video)) == 3, -1, video.labels["colour"])
+    assert tsne(codes, video.labels | {"colour": colour}, video.spec).caption.endswith(" Grey: not known.")
 
 
 def test_tsne_says_what_it_lacks(squares, video):

@@ -51,6 +51,24 @@ def test_wishes_decide_rows_and_their_order_and_what_is_not_there_is_said():
     assert rows[3] == ("p: AUROC*", "not measured", "not measured", "—")
 
 
+def test_several_data_sets_are_named_and_equal_rows_kept():
+    groups = [replace(group(), dataset=name) for name in ("d", "e")]
+    assert [row[0] for row in at_a_glance(groups, ("p: accuracy*",)).rows] == [f"{d} · p: accuracy, a ↑" for d in "de"]
+    published = replace(group(form="published", metric="IS"), dataset="e")
+    assert at_a_glance([group(), published], ("p: IS*",)).rows[0][0] == "e · p: IS, a ↑"  # nothing corrected of it
+
+
+def test_bounds_come_last_and_undefined_spreads_and_what_cannot_be_asked_are_not_printed():
+    lines = (
+        Line(method="full", role="model", mean=0.5, seed_spread=NAN, n=2, planned=2),
+        Line(method="cannot", role="model", mean=NAN, n=0, planned=2),
+        Line(method="real", role="control", mean=1.0, n=1, planned=1, bound=True),
+        Line(method="chance", role="control", mean=0.1, n=1, planned=1),
+    )
+    (row,) = at_a_glance([group(lines=lines)]).rows
+    assert row == ("p: accuracy, a ↑", "0.500", "—", "chance 0.100; real (bound) 1.000")
+
+
 def test_several_splits_show_the_spread_over_splits():
     spread = replace(group().lines[0], split_spread=0.3)
     (row,) = at_a_glance([group(lines=(spread,))]).rows

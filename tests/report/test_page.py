@@ -184,6 +184,12 @@ def test_summary_prefers_a_score_with_a_control_and_minds_the_direction():
         Score(method="good", metric="EER", value=0.3, role="control", **shared),
     )
     assert summary(tables(Report(scores=scores))) == "M on d: EER is 0.100; the best control (good) reaches 0.300."
+    bound = replace(scores[2], method="real", value=0.0, bound=True)
+    assert "control (good)" in summary(tables(Report(scores=(*scores, bound))))
+    nowhere = tuple(replace(score, better="") for score in scores)
+    assert "; a control (bad) reaches 0.500." in summary(tables(Report(scores=nowhere)))
+    sampled = tuple(replace(score, metric="sampled", form="published, sampled codes") for score in scores)
+    assert "EER is" in summary(tables(Report(scores=sampled + scores)))
     printed = tuple(replace(score, metric="printed", form="published") for score in scores)
     assert "EER is" in summary(tables(Report(scores=printed + scores)))
     assert "no control was measured" in summary(tables(Report(scores=scores[:1])))

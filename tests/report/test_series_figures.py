@@ -218,3 +218,24 @@ def test_the_page_maps_seasons_where_it_can(months):
     assert names == ["swap_grid", "sample_static", "sample_dynamic", "tsne", "tsne_season", "reconstructions"]
     dry = replace(months, labels={"season": months.labels["season"]})
     assert "tsne_season" not in [p.name for p in run_page.pictures(Means(), dry, None, Report(scores=()), seed=0)]
+
+
+@pytest.mark.parametrize(
+    ("season", "rain"),
+    [
+        (FactorSpec(name="season", kind="static", classes=SEASONS), FactorSpec(name="rain", kind="dynamic")),
+        (
+            FactorSpec(name="season", kind="static", classes=SEASONS),
+            FactorSpec(name="rain", kind="dynamic", classes=("dry", "wet")),
+        ),
+        (FactorSpec(name="season", kind="static"), FactorSpec(name="rain", kind="dynamic", unit="mm per hour")),
+    ],
+    ids=["rain in no unit", "rain in classes", "season as a number"],
+)
+def test_labels_that_are_only_called_season_and_rain_are_not_mapped_as_weather(months, season, rain):
+    kinds = {factor.name: int if factor.classes else np.float64 for factor in (season, rain)}
+    labels = {name: values.astype(kinds[name]) for name, values in months.labels.items()}
+    theirs = replace(months, labels=labels, spec=replace(months.spec, factors=(season, rain)))
+    names = [picture.name for picture in run_page.pictures(Means(), theirs, None, Report(scores=()), seed=0)]
+    assert "tsne" in names
+    assert "tsne_season" not in names

@@ -3,6 +3,8 @@ from dataclasses import replace
 import pytest
 
 from seqdis.benchmark.summary import Difference, Group, Line
+from seqdis.evaluation.report import Report
+from seqdis.report.study_html import endings, write_study_html
 from seqdis.report.study_page import study_page
 
 ABOUT = {
@@ -53,15 +55,15 @@ def test_the_head_says_how_the_numbers_came_about(page):
     assert "- Evaluated on: P, 1 thread(s), accelerator none; torch 2." in page
     assert "- DBSE: 2 run(s) of 3 epochs, fit 3 s on average (2 to 4), evaluation 1.25 s, wall time." in page
     assert "- Data, official: train 10 `abc`, test 4 `def` (sequences, fingerprint)." in page
-    assert "belong to the first method and seed (DBSE, official, seed 0;" in page
+    assert "belong to one method and seed (DBSE, official, seed 0;" in page
     assert "No run is missing." in page
 
 
 def test_scores_with_what_is_missing_marked(page):
     assert "### mortality · physionet · corrected form · AUROC, mortality from static ↑" in page
     assert "| **DBSE** | model | 0.712 | 0.010 | 2 |" in page
-    assert "| **w/o sub** | model | 0.700 | — | 1 of 2, **rest missing** |" in page
-    assert "| **w/o both** | model | undefined | — | 0 of 2, **rest missing** |" in page
+    assert "| **w/o sub** | model | 0.700 | — | 1 of 2, as it cannot be asked of this method |" in page
+    assert "| **w/o both** | model | — | — | 0 of 2, as it cannot be asked of this method |" in page
     assert "| PCA code | control | 0.750 | — | 1 |" in page
     assert r"| DBSE | printed \[1\] | 0.858 ± 0.010 | — | — |" in page
     assert r"- \[1\] DBSE paper Tab. 3" in page
@@ -94,7 +96,7 @@ def test_the_note_on_splits_says_what_they_have_in_common(kind, words):
 
 
 def test_a_difference_without_training_noise_has_a_note_in_place_of_an_interval(page):
-    note = "the same for every seed: no interval"
+    note = "the same every time: no interval"
     assert note not in page  # a single difference is another matter
     constant = replace(GROUP.differences[0], n=5)
     constant_page = study_page(ABOUT, [replace(GROUP, differences=(constant,))])
@@ -127,6 +129,13 @@ def test_evaluations_that_measured_controls_too_are_left_out_of_the_times():
 def test_missing_runs_are_named_at_the_top():
     page = study_page(ABOUT | {"missing": ["w/o sub, official, seed 1"]}, [GROUP])
     assert "**Missing: 1 run(s)**, not averaged over: w/o sub, official, seed 1." in page
+    assert "| **w/o sub** | model | 0.700 | — | 1 of 2, **rest missing** |" in page
+
+
+def test_controls_that_wait_for_their_run_are_not_claimed():
+    page = study_page(ABOUT | {"missing": [ABOUT["lead"]]}, [GROUP])
+    assert "Controls were measured" not in page
+    assert "(DBSE, official, seed 0), which has not been run" in page
 
 
 def test_rows_of_a_table_have_equal_cells(page):
@@ -135,7 +144,7 @@ def test_rows_of_a_table_have_equal_cells(page):
 
 
 def test_the_page_begins_with_the_scores_that_matter(page):
-    row = "| mortality: AUROC, mortality from static ↑ | 0.712 ± 0.010 | 0.700 | not measured | PCA code 0.750 |"
+    row = "| mortality: AUROC, mortality from static ↑ | 0.712 ± 0.010 | 0.700 | — | PCA code 0.750 |"
     assert "| score | DBSE | w/o sub | w/o both | controls |" in page
     assert page.index(row) < page.index("Training seeds") < page.index("### mortality")
 
@@ -146,3 +155,18 @@ def test_the_judge_is_named_with_its_accuracy_on_real_data(page):
     judged = study_page(ABOUT | {"judges": {"official": judge}}, [GROUP])
     words = "- Judge, official: reads real test data right in 0.9955 (skin), 1.0000 (action); floor 0.99, 7 epochs.\n"
     assert words in judged
+
+
+def test_printed_spreads_are_called_printed_on_the_html_page(tmp_path):
+    pytest.importorskip("matplotlib")
+    about = ABOUT | {"study": ABOUT["study"] | {"summary": []}, "judges": {}, "runs": []}
+    page = write_study_html(tmp_path / "s.html", Report(scores=(), provenance=about), [GROUP]).read_text()
+    assert "0.858" in page
+    assert "± as printed" in page
+    assert "unstated origin" not in page
+
+
+def test_names_of_figures_are_told_apart_where_labels_differ_in_signs_or_capitals():
+    assert endings(["DBSE", "w/o sub", "beta 0.1"]) == {"DBSE": "DBSE", "w/o sub": "w_o_sub", "beta 0.1": "beta_0_1"}
+    found = endings(["A+", "A-", "A/2", "a*", "A__2"])
+    assert list(found.values()) == ["A_", "A__2", "A_2", "a__3", "A__2_2"]

@@ -238,3 +238,27 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_fit(tmp_path: Path
     (tmp_path / "file").touch()
     with pytest.raises(SeqdisError, match="is a file, not a folder"):
         RunFolder(tmp_path / "file" / "run", {"a": 1}).claim({})
+
+
+def test_a_fit_that_ended_before_its_first_epoch_keeps_no_place(tmp_path: Path) -> None:
+    RunFolder(tmp_path / "run", {"settings": "refused"}).claim({})
+    (tmp_path / "run" / "fit.lock").touch()
+    assert not RunFolder(tmp_path / "run", {"settings": "mended"}).claim({})
+    assert RunFolder(tmp_path / "run").read()["identity"] == {"settings": "mended"}
+    (tmp_path / "run" / "log.jsonl").write_text('{"epoch": 1, "train": {}}\n')
+    with pytest.raises(RunFolderError, match="holds another run"):
+        RunFolder(tmp_path / "run", {"settings": "third"}).claim({})
+
+
+def test_what_a_kill_left_half_written_blocks_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json.0123abcd.partial").write_text("{")
+    method().fit(X, out=tmp_path / "run")
+    assert not list((tmp_path / "run").glob("*.partial"))
+
+
+def test_a_run_that_was_finished_while_its_lock_was_held_is_not_repeated(run: Path, monkeypatch) -> None:
+    monkeypatch.setattr("seqdis.estimator.train", None)  # would fail if it were called
+    before = content(run)
+    method().fit(X, out=run)
+    assert content(run) == before

@@ -11,6 +11,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
 from seqdis.errors import DataError
+from seqdis.evaluation.report import deviation
 
 LEVEL = 0.95
 Values = Mapping[str, Mapping[int | None, float]]
@@ -41,7 +42,7 @@ def spreads(values: Iterable[Sequence[float]]) -> tuple[float, float | None, flo
     return (
         statistics.fmean(means) if means else math.nan,
         math.sqrt(squares / freedom) if freedom else None,
-        _deviation(means) if len(means) > 1 else None,
+        deviation(means) if len(means) > 1 else None,
     )
 
 
@@ -87,14 +88,9 @@ def t_interval(differences: Sequence[float], test_share: float = 0.0) -> tuple[f
     mean, count = statistics.fmean(differences), len(differences)
     if count == 1:
         return mean, None, None
-    error = _deviation(differences) * math.sqrt(1 / count + test_share)
+    error = deviation(differences) * math.sqrt(1 / count + test_share)
     margin = float(t.ppf((1 + LEVEL) / 2, count - 1)) * error
     return mean, mean - margin, mean + margin
-
-
-def _deviation(values: Sequence[float]) -> float:
-    """Of a sample; NaN where a score is undefined, which `statistics.stdev` does not survive."""
-    return statistics.stdev(values) if all(map(math.isfinite, values)) else math.nan
 
 
 def paired(first: Values, second: Values) -> tuple[str, list[float]]:

@@ -19,7 +19,7 @@ from typing import Any
 
 from seqdis import entries
 from seqdis.benchmark.store import Run, collect, design, plan
-from seqdis.benchmark.study import Study
+from seqdis.benchmark.study import STUDY_MODULE, Study
 from seqdis.benchmark.summary import check_reference
 from seqdis.disk import alone
 from seqdis.errors import SeqdisError, SettingsError, unknown_name
@@ -219,7 +219,9 @@ def _attempt(run: Run, watch: StageWatcher | None = None) -> Outcome:
 
 
 def _in_workers(runs: Sequence[Run], jobs: int) -> Iterator[Outcome]:
-    waiting = deque(runs)
+    stuck = [run for run in runs if _of_study_file(run)]  # a worker would die of one, and the pool with it
+    yield from (Outcome(run=run, error=_unsendable("the study file is no module")) for run in stuck)
+    waiting = deque(run for run in runs if run not in stuck)
     while waiting:
         for lost in (yield from _one_pool(waiting, jobs)):
             # A pool that broke does not say at which run: alone, the guilty one breaks it again.
@@ -262,7 +264,12 @@ def _submit(pool: ProcessPoolExecutor, run: Run) -> Future[Outcome]:
         return failed
 
 
-def _unsendable(error: BaseException) -> str:
+def _of_study_file(run: Run) -> bool:
+    entries_used = (run.model, run.split.data, *run.protocols)
+    return any(type(entry).__module__.startswith(STUDY_MODULE) for entry in entries_used)
+
+
+def _unsendable(error: BaseException | str) -> str:
     return (
         f"it cannot be sent to a worker process ({error}). Classes of your own belong in a module beside the study "
         "file; or use one job."

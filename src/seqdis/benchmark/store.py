@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from seqdis import __version__, entries
 from seqdis.benchmark.study import Study
 from seqdis.benchmark.summary import Design, SplitKind
@@ -19,6 +21,7 @@ from seqdis.evaluation.judge_cache import VERSION as JUDGE_VERSION
 from seqdis.evaluation.report import Report, Score, merge
 from seqdis.hyperparameters import signature, to_dict
 from seqdis.protocols import Protocol
+from seqdis.sequences import Sequences
 from seqdis.training.checkpoint import RunFolder
 
 
@@ -33,6 +36,8 @@ class Split:
         Not yet prepared: every run reads the sequences anew, so that no more than one split is in memory.
     fingerprints, sizes : dict from part name
         Hash of the content, and sequences.
+    labelled : int
+        Training sequences with any label at all: the others join every division alike.
     tested_on : str
         Hash of the test part whatever train is: its fingerprint holds the scale, which comes from train.
         Empty without a test part.
@@ -42,6 +47,7 @@ class Split:
     data: SequenceDataset
     fingerprints: dict[str, str]
     sizes: dict[str, int]
+    labelled: int
     tested_on: str = ""
 
 
@@ -81,9 +87,10 @@ class Run:
 
     @property
     def folder(self) -> Path:
-        """Named after method class, settings with seed, and training data: what `Disentangler.fit` calls one run."""
+        """Named after method class, its version, settings with seed, and training data: the identity of a run."""
         model, train = self.model, self.split.fingerprints["train"]
-        return self.store / f"{model.name}-{_key(entries.name_of(type(model)), signature(model), train)}"
+        version = [model.version] if model.version > 1 else []
+        return self.store / f"{model.name}-{_key(entries.name_of(type(model)), signature(model), train, *version)}"
 
     def scores_path(self, protocol: Protocol) -> Path:
         """Where the model's own rows are kept."""
@@ -125,7 +132,10 @@ def plan(study: Study, store: str | Path, command: str = "") -> list[Run]:
         twin = known.setdefault(_key(split.data.name, split.fingerprints), split.label)
         if twin != split.label:
             raise SettingsError(f"Study.data: '{twin}' and '{split.label}' are the same sequences. Leave one out.")
-    lead = next(iter(study.methods))
+    able = list(study.methods)
+    if any(protocol.draws_from_prior for protocol in study.protocols):  # so do its controls
+        able = [label for label, model in study.methods.items() if model.has_encoder and model.probabilistic] or able
+    lead = able[0]
     return [
         Run(
             label=label,
@@ -151,7 +161,7 @@ def design(study: Study, runs: Sequence[Run]) -> Design:
     kinds = {name: _kind(study, [splits[label] for label in labels]) for name, labels in names.items()}
     redrawn = {"random": "test", "same test": "valid"}  # the part that every split draws anew from one pool with train
     shares = {
-        name: max(splits[label].sizes.get(redrawn[kinds[name]], 0) / splits[label].sizes["train"] for label in labels)
+        name: max(splits[label].sizes.get(redrawn[kinds[name]], 0) / splits[label].labelled for label in labels)
         for name, labels in names.items()
         if kinds[name] in redrawn
     }
@@ -212,8 +222,17 @@ def _split(label: str, data: SequenceDataset) -> Split:
         data=data,
         fingerprints={name: part.fingerprint() for name, part in parts.items()},
         sizes={name: len(part) for name, part in parts.items()},
+        labelled=_labelled(parts["train"]),
         tested_on=replace(test, spec=replace(test.spec, center=(0.0,), scale=(1.0,))).fingerprint() if test else "",
     )
+
+
+def _labelled(train: Sequences) -> int:
+    known = [
+        np.isfinite(values) if values.dtype.kind == "f" else values != -1
+        for values in (np.asarray(values) for values in train.labels.values())
+    ]
+    return int(np.logical_or.reduce([each.reshape(len(train), -1).any(1) for each in known]).sum() or len(train))
 
 
 def _kind(study: Study, splits: Sequence[Split]) -> SplitKind:

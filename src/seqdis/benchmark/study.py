@@ -15,10 +15,14 @@ from pathlib import Path
 from typing import Literal
 
 from seqdis.datasets import SequenceDataset
+from seqdis.entries import name_of
 from seqdis.errors import SeqdisError, SettingsError, unknown_name
 from seqdis.estimator import Disentangler
 from seqdis.hyperparameters import signature, validate
 from seqdis.protocols import Protocol
+
+STUDY_MODULE = "seqdis_study_"
+"""What the modules of study files are called begins so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +36,8 @@ class Study:
     title : str
         What the study shows or reproduces.
     methods : mapping from label to Disentangler
-        The first one, with the first seed, is the one that the controls are measured with: "untrained
-        encoder" and the size of "PCA code" are its own.
+        The first one, with the first seed, is the one that the controls are measured with: "untrained encoder" and the
+        size of "PCA code" are its own. Where a protocol draws from priors, the first one that has a prior.
     data : mapping from label to SequenceDataset
         Splits. Those of one data set (equal ``name``) are averaged over, others never.
     protocols : tuple of Protocol
@@ -101,9 +105,11 @@ class Study:
             raise SettingsError(f"Study.reference: {unknown_name('method', self.reference, self.methods)}")
         _refuse_twice("seeds", [str(seed) for seed in self.seeds])
         _refuse_twice("protocols", [protocol.name for protocol in self.protocols])
-        _refuse_same(
-            "methods", {label: signature(model.replace(training__seed=0)) for label, model in self.methods.items()}
-        )
+        signatures = {
+            label: f"{name_of(type(model))} {signature(model.replace(training__seed=0))}"
+            for label, model in self.methods.items()
+        }
+        _refuse_same("methods", signatures)
 
     def _check_types(self) -> None:
         labelled: tuple[tuple[str, object, type], ...] = (
@@ -138,7 +144,7 @@ def load_study(path: str | Path) -> Study:
         raise SettingsError(f"{path}: there is no such file. Give a Python file that builds `study = Study(...)`.")
     _refuse_repeated_keys(file)
     # Dataclasses look up their module by name; what lies beside the file can be imported, as beside a script.
-    name = f"seqdis_study_{re.sub(r'[^a-zA-Z0-9]', '_', file.stem)}"
+    name = STUDY_MODULE + re.sub(r"[^a-zA-Z0-9]", "_", file.stem)
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise SettingsError(f"{path} cannot be run as a Python file.")
@@ -150,7 +156,7 @@ def load_study(path: str | Path) -> Study:
         spec.loader.exec_module(module)
     except SeqdisError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
         where = f", line {lines[-1]}" if lines else ""
         raise SettingsError(f"{file}{where}: {type(error).__name__}: {error}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from seqdis.benchmark.intervals import Values, paired, spreads, t_interval
@@ -27,8 +27,8 @@ class Design:
     reference : str
     kinds : mapping from data set to "random", "independent" or "same test"
     test_share : mapping from data set to float
-        Sequences that a split leaves out per training sequence, where splits divide one pool again: its test
-        sequences ("random"), or its valid ones ("same test").
+        Sequences that a split leaves out per training sequence that it draws, where splits divide one pool again:
+        its test sequences ("random"), or its valid ones ("same test").
     """
 
     methods: tuple[str, ...]
@@ -56,6 +56,8 @@ class Line:
     printed_spread : float or None
     source : str
         Of printed numbers.
+    bound : bool
+        See `seqdis.evaluation.report.Score`.
     """
 
     method: str
@@ -67,6 +69,7 @@ class Line:
     planned: int = 0
     printed_spread: float | None = None
     source: str = ""
+    bound: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +79,8 @@ class Difference:
     Parameters
     ----------
     low, high : float or None
-        None: a single difference has no interval, and neither have equal ones over training seeds. A method
-        without training noise would seem to be measured without error.
+        None: a single difference has no interval, and neither have equal ones. Methods that agree in a few values
+        would seem to be known to agree in all.
     n : int
         Differences.
     over : "training seeds" or "splits"
@@ -100,7 +103,7 @@ class Group:
     Parameters
     ----------
     strongest : str
-        The control of the best mean score on test; empty where there is none or no good direction.
+        The control of the best mean score on test, bounds aside; empty where there is none or no good direction.
     splits : "random", "independent" or "same test"
         What intervals over splits cover; only those of "random" ones allow for shared sequences.
     """
@@ -156,8 +159,9 @@ def _group(scores: Sequence[Score], design: Design) -> Group:
     methods = {label: _values(scores, "model", label) for label in design.methods}
     names = dict.fromkeys(score.method for score in scores if score.role == "control")
     controls = {name: _values(scores, "control", name) for name in names}
+    bounds = {score.method for score in scores if score.bound}
     better = next((score.better for score in scores if score.role != "published" and score.better), "")
-    strongest = _strongest(controls, better)
+    strongest = _strongest({name: values for name, values in controls.items() if name not in bounds}, better)
     splits = design.splits.get(first.dataset, ())
     share = design.test_share.get(first.dataset, 0.0)
     return Group(
@@ -169,7 +173,10 @@ def _group(scores: Sequence[Score], design: Design) -> Group:
         better=better,
         lines=(
             *(_line(name, "model", values, len(splits) * len(design.seeds)) for name, values in methods.items()),
-            *(_line(name, "control", values, len(splits)) for name, values in controls.items()),
+            *(
+                replace(_line(name, "control", values, len(splits)), bound=name in bounds)
+                for name, values in controls.items()
+            ),
             *(_printed(score) for score in scores if score.role == "published"),
         ),
         differences=_differences(methods, controls, (design.reference, strongest), share),
@@ -223,7 +230,7 @@ def _differences(
             over, values = paired(first, second)
             if name != other and values:
                 mean, low, high = t_interval(values, share if over == "splits" else 0.0)
-                if over == "training seeds" and len(set(values)) == 1:
+                if len(set(values)) == 1:
                     low = high = None
                 found.append(
                     Difference(method=name, against=other, mean=mean, low=low, high=high, n=len(values), over=over)

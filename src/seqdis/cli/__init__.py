@@ -57,8 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of a pipe (head, less) has gone: nothing is left to say, at exit neither.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except SystemExit as stop:  # after --help or a wrong flag, where the parser has said why
-        return int(stop.code or 0)
+    except SystemExit as stop:  # after --help or a wrong flag, where the parser has said why; or of a user's own file
+        if stop.code is None or isinstance(stop.code, int):
+            return int(stop.code or 0)
+        return _failed(stop.code, 1)
     except KeyboardInterrupt:
         goes_on = words[0] in ("fit", "bench", "data")
         return _failed("interrupted." + " Run the same command again to go on." * goes_on, 130)

@@ -14,7 +14,7 @@ import tyro
 from seqdis.cli.parsing import note, options, positionals, say, usage_error, wants_help
 from seqdis.cli.study_progress import Progress
 from seqdis.disk import check_writable, write_bytes
-from seqdis.errors import SeqdisError
+from seqdis.errors import SeqdisError, SettingsError, unknown_name
 
 HELP = """usage: seqdis bench STUDY.py [--jobs N] [--out FOLDER] [--store FOLDER] [--seeds 0 1 ...] [--only METHOD ...]
                     [--list | --report-only] [--no-page] [--quiet]
@@ -31,7 +31,8 @@ lie in STORE/pages/NAME/.
   --out FOLDER     results (default: benchmarks/results)
   --store FOLDER   runs (default: runs/store)
   --seeds 0 1      these training seeds instead of the study's
-  --only METHOD    run these methods of the study only; the results show the others as far as they are there
+  --only METHOD    run (or list) these methods of the study only; the results show the others as far as they are
+                   there
   --list           print the runs and whether they are finished; changes nothing
   --report-only    run nothing, write the results of what is there
   --no-page        no figures and no HTML page, which take some seconds per method
@@ -76,14 +77,15 @@ def run(arguments: list[str]) -> None:
         usage_error("bench", "one STUDY.py", arguments)
     chosen = options(Options(), flags, f"seqdis bench {shlex.join(words)}", HELP.split("\n\n")[1])
     study, command = load_study(words[0]), _command(arguments)
+    _check_only(study, chosen)
     if chosen.seeds:
         study = replace(study, seeds=chosen.seeds)
         study.check()
     runs = plan(study, chosen.store, command)
     if chosen.list_runs:
-        _list(runs)
+        _list(_wanted(runs, chosen))
         return
-    check_writable(chosen.out / study.name, *(() if chosen.report_only else (chosen.store,)))
+    check_writable(*_places(study, chosen))
     failures = () if chosen.report_only else _run(study, runs, chosen)
     written = _write(study, runs, chosen, command)
     if failures or not written:
@@ -93,13 +95,53 @@ def run(arguments: list[str]) -> None:
 def _command(arguments: list[str]) -> str:
     """What makes the same results in this folder; its place on this machine is of no use to a reader."""
     kept = [each for each in arguments if each.replace("_", "-") not in ("--report-only", "--page", "--no-page")]
-    return "seqdis bench " + shlex.join(os.path.relpath(each) if os.path.isabs(each) else each for each in kept)
+    return "seqdis bench " + shlex.join(map(_from_here, kept))
+
+
+def _from_here(word: str) -> str:
+    """The word, or the value after its "=", as a path from the current folder if it is one from the root."""
+    flag, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    return flag + equals + (os.path.relpath(value) if os.path.isabs(value) else value)
+
+
+def _check_only(study: Any, chosen: Options) -> None:
+    for label in chosen.only:
+        if label not in study.methods:
+            raise SettingsError(f"--only: {unknown_name('method of the study', label, study.methods)}")
+    if chosen.only and chosen.report_only:
+        raise SettingsError(
+            "--only with --report-only: it chooses what is run, and nothing is; results show all methods. "
+            "Leave one of the two out."
+        )
+
+
+def _places(study: Any, chosen: Options) -> list[Path]:
+    """Where this command writes."""
+    places = [chosen.out / study.name]
+    if not chosen.report_only:
+        places.append(chosen.store)
+    if chosen.page and _can_draw():
+        places.append(_pages(study, chosen))
+    return places
+
+
+def _pages(study: Any, chosen: Options) -> Path:
+    """The folder of figures, beside which the page lies."""
+    return chosen.store / "pages" / str(study.name)
+
+
+def _can_draw() -> bool:
+    return find_spec("matplotlib") is not None
+
+
+def _wanted(runs: list[Any], chosen: Options) -> list[Any]:
+    return [run for run in runs if not chosen.only or run.label in chosen.only]
 
 
 def _run(study: Any, runs: list[Any], chosen: Options) -> Any:
     from seqdis.benchmark import run_missing
 
-    progress = Progress(chosen.quiet)
+    progress = Progress(chosen.quiet, sum(not run.done() for run in _wanted(runs, chosen)))
     try:
         return run_missing(
             study, runs, jobs=chosen.jobs, only=chosen.only, watch=progress.ended, watch_stages=progress.stage
@@ -130,24 +172,24 @@ def _write(study: Any, runs: list[Any], chosen: Options, command: str) -> bool:
     say(f"written: {page}")
     if not chosen.page:
         return True
-    if find_spec("matplotlib") is None:
-        note("no figures and no HTML page: they need matplotlib (pip install 'seqdis[plot]')")
+    if _can_draw():
+        say(f"page: {_write_html(report, groups, runs, _pages(study, chosen))}")
     else:
-        say(f"page: {_write_html(report, groups, runs, chosen.store / 'pages' / study.name)}")
+        note("no figures and no HTML page: they need matplotlib (pip install 'seqdis[plot]')")
     return True
 
 
 def _write_html(report: Any, groups: Any, runs: list[Any], folder: Path) -> Path:
     """The page, and each of its figures as a file."""
     from seqdis.estimator import load
-    from seqdis.report.study_html import method_pictures, write_study_html
+    from seqdis.report.study_html import endings, method_pictures, write_study_html
 
     first = {run.label: run for run in reversed(runs) if run.done()}
     drawn = [
         picture
-        for label in dict.fromkeys(run.label for run in runs)
+        for label, ending in endings(dict.fromkeys(run.label for run in runs)).items()
         if (run := first.get(label)) is not None
-        for picture in method_pictures(label, load(run.folder), run.split.data, run.report())
+        for picture in method_pictures(label, load(run.folder), run.split.data, run.report(), ending=ending)
     ]
     for picture in drawn:
         picture.save(folder)

@@ -14,7 +14,8 @@ from seqdis.errors import DataError, SettingsError, unknown_name
 HELP = """usage: seqdis data list | check [DATA ...] | fetch DATA [settings] | path [DATA]
 
   list    every data set with its licence, and whether its files are here
-  check   compare checksums of the files that are here
+  check   compare checksums of the files that are here, and name what DATA lacks beside them; without a name,
+          of all data sets that have any file here
   fetch   download what is missing, with progress; an interrupted download is resumed
   path    the folder where files are looked for (variable SEQDIS_DATA, else a cache folder)
 
@@ -63,7 +64,7 @@ def _list(words: list[str], flags: list[str]) -> None:
 
 def _check(words: list[str], flags: list[str]) -> None:
     bad = 0
-    for data in _chosen(words, flags):
+    for data in _chosen(words, flags) if words or flags else _begun():
         if not data.needed():
             note(f"{data.name}: no files to download, nothing to check")
         for file in check(data):
@@ -71,6 +72,14 @@ def _check(words: list[str], flags: list[str]) -> None:
             say(f"{data.name:13s} {file.state:10s}{file.path}")
     if bad:
         raise DataError(f"{bad} file(s) missing or altered. `seqdis data fetch DATA` downloads what is missing.")
+
+
+def _begun() -> list[SequenceDataset]:
+    """Data sets of which something is here: the others were never asked for, so they lack nothing."""
+    found = [data for data in _chosen([], []) if any(file.state != "missing" for file in status(data))]
+    if not found:
+        note(f"no file of any data set is in {data_root()}: nothing to check")
+    return found
 
 
 def _fetch(words: list[str], flags: list[str]) -> None:
@@ -82,5 +91,7 @@ def _fetch(words: list[str], flags: list[str]) -> None:
 
 
 def _path(words: list[str], flags: list[str]) -> None:
+    if flags and not words:
+        usage_error("data path", "the name of a data set", flags)
     for path in [data.location() for data in _chosen(words, flags)] if words else [data_root()]:
         say(str(path))

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from seqdis import entries
 from seqdis.cli.parsing import made, new_file, positionals, say, usage_error, wants_help, with_overrides
 from seqdis.cli.runs import Run, is_run
-from seqdis.disk import check_writable, write_bytes
+from seqdis.disk import alone, check_writable, write_bytes
 from seqdis.errors import SeqdisError, SettingsError, unknown_name
 from seqdis.evaluation.report import Report, merge, over_seeds
 from seqdis.hyperparameters import signature
@@ -24,9 +24,10 @@ from seqdis.protocols import Protocol
 HELP = """usage: seqdis evaluate RUN [RUN ...] PROTOCOL [PROTOCOL ...] [--out FILE] [settings]
 
 Evaluate fitted runs and print every score beside its controls and the published numbers. Each
-run's rows are added to RUN/report.json. Of several runs (same settings and data, other seeds) the
-mean and spread over training seeds is printed instead. A protocol that cannot be run is named at
-the end, after the others.
+run's rows are added to RUN/report.json, in place of earlier rows of the same protocol, with
+whatever settings those were measured: keep both with --out. Of several runs (same settings and
+data, other seeds) the mean and spread over training seeds is printed instead. A protocol that
+cannot be run is named at the end, after the others.
 
   --out FILE   write all rows as JSON (FILE.json), or as Markdown (FILE.md) with the JSON beside
 
@@ -127,14 +128,16 @@ def _evaluate(run: Run, protocols: dict[str, Any], failed: dict[str, SeqdisError
             failed[protocol.name] = error
             continue
         done.append(replace(report, provenance={**report.provenance, "run": run.command}))
-        kept = run.report()
-        others = Report(
-            scores=tuple(score for score in kept if score.protocol != protocol.name),
-            settings=kept.settings,
-            provenance=kept.provenance,
-        )
-        (others + done[-1]).save(run.report_path)
+        _keep(run, protocol.name, done[-1])
     return merge(done)
+
+
+def _keep(run: Run, protocol: str, report: Report) -> None:
+    """Put rows of a protocol in place of its earlier ones."""
+    # Another evaluation of this run may end now: its rows would be lost between reading and writing.
+    with alone(run.path / "report.lock"):
+        others = _without(run.report(), (protocol,))
+        (others + report).save(run.report_path)
 
 
 def _without(report: Report, protocols: Collection[str]) -> Report:

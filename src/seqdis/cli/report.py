@@ -9,6 +9,7 @@ from pathlib import Path
 from seqdis.cli.parsing import new_file, options, positionals, say, usage_error, wants_help
 from seqdis.cli.runs import Run
 from seqdis.disk import check_writable
+from seqdis.errors import SettingsError
 
 HELP = """usage: seqdis report RUN [--out page.html] [--seed SEED]
 
@@ -19,6 +20,8 @@ fixed, t-SNE of both codes, reconstructions, loss curves, settings and provenanc
 examples:
   seqdis report runs/figures
 """
+
+_LARGEST_SEED = 2**32 - 1  # scikit-learn's t-SNE takes no larger one
 
 
 @dataclass
@@ -41,6 +44,8 @@ def run(arguments: list[str]) -> None:
         usage_error("report", "one RUN", arguments)
     each = Run(Path(words[0]))
     chosen = options(Options(), flags, f"seqdis report {shlex.join(words)}", HELP.split("\n\n")[1])
+    if not 0 <= chosen.seed <= _LARGEST_SEED:
+        raise SettingsError(f"--seed {chosen.seed}: expected a whole number from 0 to {_LARGEST_SEED}.")
     page = new_file(chosen.out, ".html") if chosen.out else each.path / "report.html"
     check_writable(page)
     path = write_run_page(

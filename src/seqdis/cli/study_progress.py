@@ -13,11 +13,21 @@ from seqdis.cli.parsing import note
 
 
 class Progress:
-    """Bars with ETA on a terminal, else a line per run and now and then one within it; failures are always said."""
+    """Bars with ETA on a terminal, else a line per run and now and then one within it; failures are always said.
 
-    def __init__(self, quiet: bool) -> None:
+    Parameters
+    ----------
+    quiet : bool
+    total : int
+        Runs to do.
+    """
+
+    def __init__(self, quiet: bool, total: int) -> None:
         self.quiet = quiet
         self.runs: Any = None
+        if total and sys.stderr.isatty() and not quiet:
+            # Made before the first run, which would else count as a run that took no time.
+            self.runs = tqdm(total=total, unit="run", file=sys.stderr, dynamic_ncols=True)
         self.fit: Any = None
         self.run = ""
         self.said = self.began = 0.0
@@ -26,8 +36,6 @@ class Progress:
     def ended(self, outcome: Any, ended: int, total: int) -> None:
         """A run has ended: `seqdis.benchmark.runner.Watcher`."""
         self._close_fit()
-        if sys.stderr.isatty() and not self.quiet and self.runs is None:
-            self.runs = tqdm(total=total, unit="run", file=sys.stderr, dynamic_ncols=True)
         if outcome.error:
             self._say(f"failed: {outcome.run.name}: {outcome.error}")
         elif self.runs is None and not self.quiet:
@@ -46,7 +54,7 @@ class Progress:
         if stage.what != "fit":
             self._close_fit()
             self._now_and_then(f"{self.run}: {stage.what} ({stage.done + 1} of {stage.total} evaluations)")
-        elif sys.stderr.isatty():
+        elif self.runs is not None:
             self._draw(stage)
         elif stage.record is not None:
             self._now_and_then(f"{self.run}: {_epoch(stage)}, {self._left(stage)} left")
@@ -67,7 +75,7 @@ class Progress:
                 dynamic_ncols=True,
                 desc=self.run,
                 leave=False,
-                position=0 if self.runs is None else 1,
+                position=1,
             )
         if stage.record is not None:
             self.fit.set_description(f"{self.run}: {_epoch(stage)}", refresh=False)
@@ -84,11 +92,10 @@ class Progress:
         return str(tqdm.format_interval(pace * (stage.total - stage.done)))
 
     def _say(self, message: str) -> None:
-        bar = self.runs if self.runs is not None else self.fit
-        if bar is None:
+        if self.runs is None:
             note(message)
         else:
-            bar.write(message, file=sys.stderr)
+            self.runs.write(message, file=sys.stderr)
 
     def _close_fit(self) -> None:
         if self.fit is not None:

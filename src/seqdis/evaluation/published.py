@@ -9,6 +9,9 @@ from typing import cast
 
 from seqdis.evaluation.report import Score
 
+AS_PRINTED = "as printed"
+"""What a printed ± is over: papers do not always say."""
+
 
 def published(dataset: str, metric: str, method: str | None = None) -> list[Score]:
     """Scores as printed, in the order of the file.
@@ -35,7 +38,7 @@ def published(dataset: str, metric: str, method: str | None = None) -> list[Scor
             metric=metric,
             value=float(row["value"]),
             spread=float(row["std"]) if row["std"] else None,
-            over="as printed" if row["std"] else "",
+            over=AS_PRINTED if row["std"] else "",
             role="published",
             form="published",
             better=row["direction"] if row["direction"] != "n/a" else "",

@@ -50,6 +50,9 @@ class Score:
         Which direction is good; empty where chance is the target.
     source : str
         For published numbers: paper and table.
+    bound : bool
+        Of controls: what is asked about stands in it by construction ("real test data"), so that it is no competitor
+        but as much as can be had.
     """
 
     method: str
@@ -67,6 +70,7 @@ class Score:
     better: str = ""
     source: str = ""
     split: str = ""
+    bound: bool = False
 
     def place(self) -> tuple[str, str, str, str, str]:
         """What it may be compared within: data set, protocol, form, metric and factor."""
@@ -91,7 +95,7 @@ class Report:
         return Report(
             scores=self.scores + other.scores,
             settings={**self.settings, **other.settings},
-            provenance={**self.provenance, **other.provenance},
+            provenance={**self.provenance, **other.provenance, **_all_parts(self, other)},
         )
 
     def find(self, **wanted: Any) -> tuple[Score, ...]:
@@ -176,10 +180,10 @@ def over_seeds(reports: Sequence[Report]) -> Report:
                 f"{len(reports)} runs; evaluate all of them alike."
             )
         values = [score.value for score in scores]
-        if first.role != "model" and len(set(values)) == 1:
+        if first.role != "model" and (len(set(values)) == 1 or all(map(math.isnan, values))):
             rows.append(first)
             continue
-        spread = statistics.stdev(values)
+        spread = deviation(values)
         rows.append(
             replace(
                 first, value=statistics.fmean(values), spread=spread, n=len(values), over="training seeds", seed=None
@@ -187,6 +191,17 @@ def over_seeds(reports: Sequence[Report]) -> Report:
         )
     total = merge(reports)
     return Report(scores=tuple(rows), settings=total.settings, provenance=total.provenance)
+
+
+def _all_parts(*reports: Report) -> dict[str, Any]:
+    """Fingerprints of all parts of the data that were used: protocols use different ones."""
+    found = [each.provenance["data"] for each in reports if isinstance(each.provenance.get("data"), Mapping)]
+    return {"data": {part: value for parts in found for part, value in parts.items()}} if found else {}
+
+
+def deviation(values: Sequence[float]) -> float:
+    """Of a sample; NaN where a score is undefined, which `statistics.stdev` does not survive."""
+    return statistics.stdev(values) if all(map(math.isfinite, values)) else math.nan
 
 
 def _own_version() -> str:

@@ -58,6 +58,8 @@ class Protocol(Settings, ABC):
     needs, welcome : tuple of str
         Parts of the data that must be there, and those used where they exist.
     published : tuple of Printed
+    draws_from_prior : bool
+        Whether methods without a prior, and controls made with one, lack some of its rows.
     version : int
         Raised with every change of the code that changes its scores: what a study kept of another is not reused.
     """
@@ -67,6 +69,7 @@ class Protocol(Settings, ABC):
     needs: ClassVar[tuple[str, ...]] = ("train", "valid", "test")
     welcome: ClassVar[tuple[str, ...]] = ()
     published: ClassVar[tuple[Printed, ...]] = ()
+    draws_from_prior: ClassVar[bool] = False
     version: ClassVar[int] = 1
 
     seed: int = hyper(default=0, at_least=0)

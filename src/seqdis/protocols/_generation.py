@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -37,6 +38,7 @@ class JudgedProtocol(Protocol):
     """
 
     needs: ClassVar[tuple[str, ...]] = ("train", "valid", "test")
+    draws_from_prior: ClassVar[bool] = True
 
     judge: Judge = hyper(factory=Judge)
     repeats: int = hyper(default=5, at_least=1)
@@ -81,6 +83,11 @@ def correct(labels: Array, probabilities: Array) -> float:
     """Share of rows of known label that are read right; NaN where none is known."""
     known = labels >= 0
     return float((probabilities[known].argmax(1) == labels[known]).mean()) if known.any() else np.nan
+
+
+def bounds(rows: Sequence[Score], factors: Collection[str] | None = None) -> list[Score]:
+    """The same rows, marked as bounds; with ``factors`` those about these only."""
+    return [replace(row, bound=factors is None or row.factor.partition(",")[0] in factors) for row in rows]
 
 
 def rows_of(method: str, role: Role, repeats: Sequence[Mapping[Place, float]], over: str = "samplings") -> list[Score]:

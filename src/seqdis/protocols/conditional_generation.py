@@ -41,6 +41,7 @@ from seqdis.protocols._generation import (
     WORDS,
     JudgedProtocol,
     Place,
+    bounds,
     correct,
     rows_of,
 )
@@ -99,7 +100,7 @@ class ConditionalGeneration(JudgedProtocol):
 
     name: ClassVar[str] = "conditional-generation"
     title: ClassVar[str] = "One code kept, by a judge"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     published: ClassVar[tuple[Printed, ...]] = tuple(
         Printed(
             key=key,
@@ -134,10 +135,11 @@ class ConditionalGeneration(JudgedProtocol):
         rows = rows_of(type(model).__name__, "model", own)
         if controls:
             if drawn:
-                rows += rows_of(REAL, "control", [self._real_values(real)])
+                rows += bounds(rows_of(REAL, "control", [self._real_values(real)]))
             for donor in KINDS if "corrected" in self.forms else ():
                 copies = [self._copies(real, donor, k) for k in range(self.repeats)]
-                rows += rows_of(f"copy of the {donor} donor", "control", copies, "pairings")
+                copied = rows_of(f"copy of the {donor} donor", "control", copies, "pairings")
+                rows += bounds(copied, real.factors(donor))
             if drawn:
                 chance = [self._chance(real, k) for k in range(self.repeats)]
                 rows += rows_of(SHUFFLED, "control", chance, "shufflings")

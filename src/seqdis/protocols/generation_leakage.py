@@ -77,6 +77,7 @@ class GenerationLeakage(JudgedProtocol):
     name: ClassVar[str] = "generation-leakage"
     title: ClassVar[str] = "Leakage into generated video, by a judge"
     published: ClassVar[tuple[Printed, ...]] = _printed_numbers()
+    version: ClassVar[int] = 2
 
     static_factor: str | None = None
     dynamic_factor: str | None = None
@@ -89,7 +90,11 @@ class GenerationLeakage(JudgedProtocol):
         rows = rows_of(type(model).__name__, "model", self._generated(made, real, names))
         if controls:
             both: dict[Kind, Views] = dict.fromkeys(KINDS, real.views)
-            rows += rows_of(REAL, "control", [_values(both, real, names)])
+            rows += [
+                # Nothing was exchanged in real data: of the gap, and of what should not be there, they are no bound.
+                replace(row, bound=row.metric == "accuracy" and row.better == "higher")
+                for row in rows_of(REAL, "control", [_values(both, real, names)])
+            ]
             chance = [_values(both, self._strangers(real, names, k), names) for k in range(self.repeats)]
             rows += rows_of(SHUFFLED, "control", chance, "shufflings")
             untrained = generative(made.untrained())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -69,6 +69,7 @@ class ReencodeSwap(Protocol):
     name: ClassVar[str] = "reencode-swap"
     title: ClassVar[str] = "Swaps encoded again"
     needs: ClassVar[tuple[str, ...]] = ("train", "test")
+    version: ClassVar[int] = 2
 
     n_pairs: int = hyper(default=256, at_least=2)
     resamples: int = hyper(default=200, at_least=0)
@@ -91,7 +92,8 @@ class ReencodeSwap(Protocol):
             if controls and each is model:
                 donors: dict[Kind, Sequences] = {"static": a, "dynamic": b}
                 again = {kind: each.encode(produced(each.reconstruct(part), part)) for kind, part in donors.items()}
-                rows += self._rows("no swap", _returned(again, known, scale, first, second))
+                unswapped = self._rows("no swap", _returned(again, known, scale, first, second))
+                rows += [replace(row, bound=True) for row in unswapped]
         return with_roles(rows, type(model).__name__), {"pairs": self.n_pairs, "test sequences": len(test)}
 
     def _scale(self, model: Model, train: Sequences) -> dict[Kind, float]:

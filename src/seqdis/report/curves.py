@@ -94,14 +94,13 @@ def name_of(sequences: Sequences, row: int) -> str:
     return f"sequence {row + 1}" if sequences.ids is None else str(sequences.ids[row])
 
 
-def draw_line(ax: Any, times: Array, values: Array, *, width: float = 1.2, dots: float = 0.0, **style: Any) -> None:
+def draw_line(ax: Any, times: Array, values: Array, *, width: float = 1.2, **style: Any) -> None:
     """A curve with gaps; a value whose neighbours are missing is a dot, or it would not be seen."""
     known = np.isfinite(values)
     before, after = np.concatenate([[False], known[:-1]]), np.concatenate([known[1:], [False]])
     lonely = known & ~before & ~after
-    look = {"linewidth": width, "marker": "o" if dots else "", "markersize": dots, **style}
-    ax.plot(times, values, solid_capstyle="round", **look)
-    if lonely.any() and not dots:
+    ax.plot(times, values, solid_capstyle="round", linewidth=width, **style)
+    if lonely.any():
         ax.plot(times[lonely], values[lonely], "o", markersize=2 * width, **(style | {"label": "_"}))
 
 

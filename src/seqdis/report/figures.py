@@ -92,11 +92,13 @@ def tsne(
     maps = {
         name: positions(code.detach().cpu().double().numpy()[rows], perplexity, seed) for name, code in codes.items()
     }
+    unknown = False
     across = min(len(known), _FACTORS_ACROSS)
     figure, axes = grid_of_axes(2 * math.ceil(len(known) / across), across, 2.45, 2.3)
     for i, factor in enumerate(known):
         top, column = 2 * (i // across), i % across
         values = per_sequence(np.asarray(labels[factor.name])[rows], factor)
+        unknown |= bool(np.isnan(values).any())
         title(axes[top, column], f"{factor.name} ({factor.kind})")
         for ax, (name, points) in zip(axes[top : top + 2, column], maps.items(), strict=True):
             shown = _scatter(ax, points, values, factor)
@@ -105,7 +107,8 @@ def tsne(
         _key(figure, axes[top + 1, column], shown, factor)
     for ax in axes[-2:, (len(known) - 1) % across + 1 :].flat:
         ax.set_visible(False)
-    some = f" {len(rows)} of {len(factors)} sequences, drawn at random." if len(rows) < len(factors) else ""
+    some = " Grey: not known." if unknown else ""
+    some += f" {len(rows)} of {len(factors)} sequences, drawn at random." if len(rows) < len(factors) else ""
     caption = (
         "t-SNE maps of the codes. A good static code is sorted by static factors and mixed by dynamic ones, "
         f"a good dynamic code the other way round.{some}"

@@ -11,7 +11,10 @@ from typing import Any
 from seqdis.report.layout import EMPTY
 
 ARROWS = {"higher": "↑", "lower": "↓"}
-NOTE = "± is over splits where there are several, else over training seeds; controls from best to worst."
+NOTE = (
+    "± is over splits where there are several, else over training seeds; controls from best to worst, bounds (what "
+    "cannot be beaten, such as real data) last."
+)
 
 
 @dataclass(frozen=True)
@@ -35,22 +38,25 @@ def at_a_glance(groups: Sequence[Any], wanted: Sequence[str] = ()) -> Glance:
 
     Notes
     -----
-    Of several forms of a protocol the corrected one is shown, and of the first scores one with a good direction.
+    Of several forms of a score the corrected one is shown, and of the first scores one with a good direction.
     """
     shown = [group for group in groups if group.form == "corrected" or not _has_corrected(group, groups)]
     methods = list(dict.fromkeys(line.method for group in groups for line in group.lines if line.role == "model"))
+    several = len({group.dataset for group in groups}) > 1
     rows: list[tuple[str, ...]] = []
     if wanted:
+        left = list(shown)
         for pattern in wanted:
             found = [group for group in shown if fnmatchcase(_name(group), pattern)]
-            rows += [_row(group, methods) for group in found]
+            rows += [_row(group, methods, several) for group in found if group in left]
             rows += [] if found else [(pattern, *["not measured"] * len(methods), EMPTY)]
+            left = [group for group in left if group not in found]
     else:
         firsts: dict[tuple[str, str], Any] = {}
-        for group in sorted(shown, key=lambda group: not group.better):
+        for group in sorted(shown, key=lambda group: (not group.better, group.form != "corrected")):
             firsts.setdefault((group.protocol, group.dataset), group)
-        rows = [_row(group, methods) for group in shown if group in firsts.values()]
-    return Glance(("score", *methods, "controls"), tuple(dict.fromkeys(rows)))
+        rows = [_row(group, methods, several) for group in shown if group in firsts.values()]
+    return Glance(("score", *methods, "controls"), tuple(rows))
 
 
 def digits(values: Sequence[float]) -> int:
@@ -68,26 +74,32 @@ def number(value: float | None, places: int) -> str:
 
 
 def _has_corrected(group: Any, groups: Sequence[Any]) -> bool:
-    return any(other.form == "corrected" and other.protocol == group.protocol for other in groups)
+    return any(other.form == "corrected" and _score(other) == _score(group) for other in groups)
+
+
+def _score(group: Any) -> tuple[str, ...]:
+    return (group.protocol, group.dataset, group.metric, group.factor)
 
 
 def _name(group: Any) -> str:
     return f"{group.protocol}: {group.metric}" + (f", {group.factor}" if group.factor else "")
 
 
-def _row(group: Any, methods: Sequence[str]) -> tuple[str, ...]:
+def _row(group: Any, methods: Sequence[str], several: bool) -> tuple[str, ...]:
     places = digits([line.mean for line in group.lines])
     own = {line.method: line for line in group.lines if line.role == "model"}
     controls = [line for line in group.lines if line.role == "control" and math.isfinite(line.mean)]
     if group.better:
         controls.sort(key=lambda line: line.mean, reverse=group.better == "higher")
-    beside = "; ".join(f"{line.method} {number(line.mean, places)}" for line in controls) or EMPTY
-    title = f"{_name(group)} {ARROWS.get(group.better, '')}".rstrip()
-    return (title, *(_value(own.get(name), places) for name in methods), beside)
+    controls.sort(key=lambda line: line.bound)
+    beside = "; ".join(f"{line.method}{' (bound)' * line.bound} {number(line.mean, places)}" for line in controls)
+    title = f"{group.dataset} · " * several + f"{_name(group)} {ARROWS.get(group.better, '')}".rstrip()
+    return (title, *(_value(own.get(name), places) for name in methods), beside or EMPTY)
 
 
 def _value(line: Any, places: int) -> str:
     if line is None or not line.n:
-        return "not measured"
+        return EMPTY
     spread = line.seed_spread if line.split_spread is None else line.split_spread
-    return number(line.mean, places) + ("" if spread is None else f" ± {spread:.{places}f}")
+    known = spread is not None and math.isfinite(spread)
+    return number(line.mean, places) + (f" ± {spread:.{places}f}" if known else "")

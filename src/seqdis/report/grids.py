@@ -73,7 +73,7 @@ def swap_grid(
     true = None if truth is None else np.asarray(truth(static_of, dynamic_of))
     if sequences.spec.kind == "series":
         return (curves.swaps(static_of, dynamic_of, swapped, true),)
-    paint = Painter.of(sequences.spec, sequences.x)
+    paint = Painter.of(sequences)
     left, above = _given(paint, sequences[list(rows)]), _given(paint, sequences[list(columns)])
     hybrids = _made(paint, swapped, dynamic_of)
     truths = None if true is None else _made(paint, true, dynamic_of)
@@ -118,7 +118,7 @@ def sample_grid(
     caption = f"The {keep} code of the given sequence is kept; the {other} code is drawn from the prior."
     if like.spec.kind == "series":
         return (curves.samples(like, drawn, f"sample_{keep}", caption),)
-    paint = Painter.of(like.spec, like.x)
+    paint = Painter.of(like)
     left, tiles = _given(paint, like), [_made(paint, x, like) for x in drawn]
     return _both(lambda fold: _sample_sheet(left, tiles, keep, fold), f"sample_{keep}", caption, frames)
 
@@ -141,7 +141,7 @@ def reconstructions(model: Interventions, sequences: Sequences, frames: int = 8)
     rebuilt = np.asarray(model.reconstruct(sequences))
     if sequences.spec.kind == "series":
         return series_figures.reconstruction_pictures(sequences, rebuilt)
-    paint = Painter.of(sequences.spec, sequences.x)
+    paint = Painter.of(sequences)
     originals, copies = _given(paint, sequences), _made(paint, rebuilt, sequences)
     sheet = Sheet()
     y = _SPACE

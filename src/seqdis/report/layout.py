@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from seqdis.evaluation.published import AS_PRINTED
 from seqdis.evaluation.report import Report, Score
 
 ROLES = ("model", "control", "published")
@@ -167,7 +168,7 @@ def _decimals(scores: Sequence[Score]) -> int | None:
     if power < -4 or power > 5:
         return None
     digits = max(0, 3 - power if power >= 0 else 2 - power)
-    spreads = [s.spread for s in scores if s.spread]
+    spreads = [s.spread for s in scores if s.spread and math.isfinite(s.spread)]
     values = [abs(s.value) for s in scores if s.value and math.isfinite(s.value)]
     needed = max(
         -math.floor(math.log10(min(spreads))) if spreads else 0,
@@ -206,6 +207,8 @@ def _spread_notes(scores: Sequence[Score]) -> tuple[dict[tuple[int, str, bool], 
 
 def _words(kind: tuple[int, str, bool]) -> str:
     n, over, has_spread = kind
+    if over == AS_PRINTED:
+        return "± as printed"
     if n == 1:
         return f"± over {over}" if over else "± of unstated origin"
     return f"Mean{' ± standard deviation' if has_spread else ''} over n = {n} {over or 'values'}"

@@ -117,17 +117,16 @@ def summary(laid_out: Sequence[Table], history: Sequence[Mapping[str, Any]] = ()
     if history:
         seconds = sum(epoch.get("seconds", 0.0) for epoch in history)
         trained = f"trained for {len(history)} epoch{'s' if len(history) > 1 else ''} in {_duration(seconds)}"
-    ordered = sorted(laid_out, key=lambda table: table.form == "published")
+    ordered = sorted(laid_out, key=lambda table: table.form.startswith("published"))
     found = [hit for table in ordered if (hit := _headline(table)) is not None]
     if not found:
         return f"A model {trained}; {NOTHING[0].lower()}{NOTHING[1:]}" if trained else NOTHING
     table, index, cell, control = next((hit for hit in found if hit[3] is not None), found[0])
     score = cell.score
     on = f"{score.method} on {table.dataset}{', ' + trained if trained else ''}"
-    beside = (
-        "no control was measured" if control is None else f"the best control ({control.score.method}) reaches {control}"
-    )
     column = table.columns[index]
+    best = "the best control" if column.better else "a control"
+    beside = "no control was measured" if control is None else f"{best} ({control.score.method}) reaches {control}"
     sentence = f"{on}: {column.label}{',' if column.factor else ''} is {cell}; {beside}."
     return sentence.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
 
@@ -139,7 +138,7 @@ def _headline(table: Table) -> tuple[Table, int, Cell, Cell | None] | None:
         cells = {role: _cells(table, index, role) for role in ("model", "control")}
         # Where no direction is good, the order of the report decides.
         rank = {"higher": max, "lower": min}.get(column.better)
-        controls = [cell for cell in cells["control"] if math.isfinite(cell.score.value)]
+        controls = [cell for cell in cells["control"] if math.isfinite(cell.score.value) and not cell.score.bound]
         best = None if not controls else rank(controls, key=_value) if rank else controls[0]
         found += [(table, index, cell, best) for cell in cells["model"][:1]]
     return next((hit for hit in found if hit[3] is not None), found[0] if found else None)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 INK, MUTED, GRID, PAPER = "#1d2330", "#667085", "#e4e7ec", "#ffffff"
 # Okabe and Ito's palette: told apart with the common kinds of colour blindness.
-BLUE, ORANGE, GREEN, PURPLE, SKY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9"
+BLUE, ORANGE, SKY = "#0072b2", "#d55e00", "#56b4e9"
 DPI = 192
 _SUFFIXES = {"image/png": ".png", "image/gif": ".gif"}
 

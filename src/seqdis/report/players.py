@@ -72,8 +72,7 @@ def exchanges(
         )
     utterance = np.arange(len(part)) if part.ids is None else utterances(part.ids)
     order = np.random.default_rng(seed).permutation(utterance.max() + 1)[: 2 * count]
-    # Padding is no sound: it must not stretch the colour scale.
-    paint = Painter.of(part.spec, np.where(part.observed()[..., None], part.x, np.nan))
+    paint = Painter.of(part)
     found = []
     for first, second in zip(order[0::2], order[1::2], strict=False):
         a, b = (np.flatnonzero(utterance == one) for one in (first, second))

@@ -52,7 +52,7 @@ def write_run_page(path: Path, *, model: Any, data: Any, report: Report, command
 def pictures(model: Any, part: Sequences, truth: Any, report: Report, seed: int) -> list[Picture]:
     """Swap grid, samples with either code kept, t-SNE (and by season and rain), reconstructions, score bars.
 
-    A model without a prior has no samples.
+    A model without a prior has no samples. Only hourly weather has a map by season and rain.
     """
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(part))
@@ -68,6 +68,19 @@ def pictures(model: Any, part: Sequences, truth: Any, report: Report, seed: int)
     if some.labels and len(some) >= 8:
         codes = model.encode(some)
         drawn.append(tsne(codes, some.labels, some.spec, seed=seed))
-        if {"season", "rain"} <= set(some.labels):
+        if _is_hourly_weather(some):
             drawn.append(season_map(codes, some.labels, some.spec, seed=seed))
     return drawn + list(reconstructions(model, few)) + confusion_pictures(report)
+
+
+def _is_hourly_weather(part: Sequences) -> bool:
+    """Whether season and rain are labelled as by the air-quality data.
+
+    Users' labels may be called so and be something else; and of rain in another unit the map could not say how much
+    falls in a day.
+    """
+    known = {factor.name: factor for factor in part.spec.factors if factor.name in part.labels}
+    if not {"season", "rain"} <= set(known):
+        return False
+    season, rain = known["season"], known["rain"]
+    return bool(season.classes) and not rain.classes and rain.unit.endswith("per hour")

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from seqdis.errors import DataError
 from seqdis.report.picture import INK, Picture, as_pixels, literal, need_matplotlib, new_figure
-from seqdis.sequences import DataSpec
+from seqdis.sequences import DataSpec, Sequences
 
 Pixels = npt.NDArray[np.uint8]
 GAP = 2
@@ -118,13 +118,14 @@ class Painter:
     high: float = 1.0
 
     @classmethod
-    def of(cls, spec: DataSpec, like: npt.NDArray[Any]) -> Painter:
-        """A painter whose colour scale and size suit ``like`` (n, time, *features)."""
+    def of(cls, like: Sequences) -> Painter:
+        """A painter whose colour scale and size suit what is observed in these sequences: padding is no sound."""
+        spec = like.spec
         if spec.kind == "image":
             zoom = max(1, round(_TALL / spec.shape[1]))
             return cls(spec, (zoom, zoom))
-        low, high = np.nanpercentile(like, _RANGE)
-        zooms = max(1, round(_TALL / spec.shape[0])), max(1, round(_WIDE / like.shape[1]))
+        low, high = np.percentile(like.x[like.observed()], _RANGE)
+        zooms = max(1, round(_TALL / spec.shape[0])), max(1, round(_WIDE / like.x.shape[1]))
         return cls(spec, zooms, low=float(low), high=float(max(high, low + 1e-12)))
 
     def __call__(self, x: npt.NDArray[Any], seen: npt.NDArray[np.bool_] | None = None) -> Pixels:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
+from seqdis.evaluation.published import AS_PRINTED
 from seqdis.evaluation.report import Report, Score
 from seqdis.report.figures import loss_curves
 from seqdis.report.glance import at_a_glance
@@ -44,8 +46,24 @@ def write_study_html(path: Path, report: Report, groups: Sequence[Any], shown: S
     )
 
 
-def method_pictures(label: str, model: Any, data: Any, report: Report, seed: int = 0) -> list[Picture]:
-    """Figures of one fitted method, named and captioned by the study's label.
+def endings(labels: Iterable[str]) -> dict[str, str]:
+    """How the names of each method's figures end: its label as file names may have it, with a number if that is taken.
+
+    Capitals make no difference to some file systems, so they make none here.
+    """
+    found: dict[str, str] = {}
+    for label in labels:
+        taken = {ending.casefold() for ending in found.values()}
+        plain = "".join(letter if letter.isalnum() else "_" for letter in label)
+        tries = chain([plain], (f"{plain}_{number}" for number in count(2)))
+        found[label] = next(each for each in tries if each.casefold() not in taken)
+    return found
+
+
+def method_pictures(
+    label: str, model: Any, data: Any, report: Report, seed: int = 0, *, ending: str = ""
+) -> list[Picture]:
+    """Figures of one fitted method, captioned by the study's label.
 
     Parameters
     ----------
@@ -57,12 +75,14 @@ def method_pictures(label: str, model: Any, data: Any, report: Report, seed: int
         What protocols noted of this run. Its scores are left to the page's tables.
     seed : int
         Which sequences and draws are shown.
+    ending : str
+        Of their names, see `endings`; made of the label alone if left out.
     """
     parts: Mapping[str, Sequences] = data.replace().parts()
     part = parts.get("test", parts["train"])
     drawn = pictures(model, part, getattr(data, "hybrid", None), replace(report, scores=()), seed)
     drawn += [loss_curves(model.history_)] if model.history_ else []
-    ending = "".join(letter if letter.isalnum() else "_" for letter in label)
+    ending = ending or endings([label])[label]
     return [
         replace(each, name=f"{each.name}-{ending}", caption=f"{label}: {each.caption[0].lower()}{each.caption[1:]}")
         for each in drawn
@@ -70,8 +90,7 @@ def method_pictures(label: str, model: Any, data: Any, report: Report, seed: int
 
 
 def _score(group: Any, line: Any) -> Score:
-    over_splits = line.split_spread is not None
-    spread = line.split_spread if over_splits else line.seed_spread
+    spread, over = _spread(line)
     return Score(
         method=line.method,
         dataset=group.dataset,
@@ -82,11 +101,20 @@ def _score(group: Any, line: Any) -> Score:
         better=group.better,
         role=line.role,
         value=line.mean,
-        spread=line.printed_spread if line.role == "published" else spread,
+        spread=spread,
         n=line.n,
-        over="runs (± of splits)" if over_splits else "training seeds" if spread is not None else "",
+        over=over if spread is not None else "",
         source=line.source,
     )
+
+
+def _spread(line: Any) -> tuple[float | None, str]:
+    """The spread that is shown, and over what it is."""
+    if line.role == "published":
+        return line.printed_spread, AS_PRINTED
+    if line.split_spread is not None:
+        return line.split_spread, "runs (± of splits)"
+    return line.seed_spread, "training seeds"
 
 
 def _facts(about: Mapping[str, Any]) -> dict[str, Any]:

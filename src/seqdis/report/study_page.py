@@ -19,9 +19,9 @@ READING = (
 )
 SEEDS_ONLY = (
     "Over training seeds, paired by seed: training noise only. The interval does not cover which sequences (patients, "
-    "months) happened to be in the test part."
+    "months) happened to be in the test part. A control was measured once, and its own noise is not covered."
 )
-SAME = "A difference that is the same for every seed: no interval, as training noise has no part in it."
+SAME = "A difference that is the same every time: no interval, as it does not say how others would scatter."
 SPLITS = {
     "random": "Over splits, after averaging each over its seeds. The J splits divide the same sequences again: "
     "variance of the mean (1/J + test size/training size) times that of the differences (Nadeau and Bengio 2003).",
@@ -51,8 +51,8 @@ def study_page(about: Mapping[str, Any], groups: Sequence[Any]) -> str:
     head = [f"# {escaped(study['title'] or study['name'])}", "", "```bash", about["command"], "```"]
     first = _glance(at_a_glance(groups, study.get("summary", ()))) if groups else []
     listed = "\n".join(f"- {fact}" for fact in facts(about))
-    reading = [READING, _controls_note(about["lead"])]
-    sections = [_section(group) for group in groups]
+    reading = [READING, _controls_note(about["lead"], about["missing"])]
+    sections = [_section(group, about["missing"]) for group in groups]
     return "\n\n".join(["\n".join(head), *first, listed, *map(escaped, reading), *sections]) + "\n"
 
 
@@ -140,24 +140,26 @@ def _missing(names: Sequence[str]) -> list[str]:
     return [f"**Missing: {len(names)} run(s)**, not averaged over: {escaped('; '.join(names))}."]
 
 
-def _controls_note(lead: str) -> str:
+def _controls_note(lead: str, missing: Sequence[str]) -> str:
+    if lead in missing:
+        return f"Controls are measured with one method and seed ({lead}), which has not been run on every split."
     return (
-        f"Controls were measured once per split. Those made of a network belong to the first method and seed ({lead}; "
-        "the same method and seed on each split): the untrained encoder is its network, the PCA code has its sizes, "
-        "whatever the code sizes of the other methods are."
+        f"Controls were measured once per split. Those made of a network belong to one method and seed ({lead}; the "
+        "same on each split): the untrained encoder is its network, the PCA code has its sizes, whatever the code "
+        "sizes of the other methods are. A bound is a control that holds what is asked about by construction."
     )
 
 
-def _section(group: Any) -> str:
+def _section(group: Any, missing: Sequence[str]) -> str:
     form = f"{group.form} form" if group.form else ""
     what = f"{group.metric}, {group.factor}" if group.factor else group.metric
     title = " · ".join(part for part in (group.protocol, group.dataset, form, what) if part)
-    blocks = [f"### {escaped(title)} {ARROWS.get(group.better, '')}".rstrip(), _scores(group)]
+    blocks = [f"### {escaped(title)} {ARROWS.get(group.better, '')}".rstrip(), _scores(group, missing)]
     blocks += [_differences(group)] if group.differences else []
     return "\n\n".join(blocks)
 
 
-def _scores(group: Any) -> str:
+def _scores(group: Any, missing: Sequence[str]) -> str:
     places = digits([line.mean for line in group.lines])
     split = any(line.split_spread is not None for line in group.lines)
     sources = list(dict.fromkeys(line.source for line in group.lines if line.source))
@@ -165,24 +167,29 @@ def _scores(group: Any) -> str:
     rows.append(["---", "---", *["---:"] * (len(rows[0]) - 2)])
     for line in group.lines:
         own = line.role == "model"
-        kind = f"printed [{sources.index(line.source) + 1}]" if line.source else line.role
-        mean = number(line.mean, places)
+        kind = f"printed [{sources.index(line.source) + 1}]" if line.source else line.role + ", bound" * line.bound
+        mean = number(line.mean, places) if line.n else EMPTY
         if line.printed_spread is not None:
             mean += f" ± {line.printed_spread:.{places}f}"
         cells = [mean, number(line.seed_spread, places)]
         cells += [number(line.split_spread, places)] if split else []
-        cells.append(_count(line))
+        cells.append(_count(line, missing))
         bold = "**" if own else ""
         rows.append([f"{bold}{escaped(line.method)}{bold}", escaped(kind), *cells])
     notes = [f"- {escaped(f'[{i}] {source}')}; ± as printed" for i, source in enumerate(sources, start=1)]
     return "\n".join([*map(markdown_row, rows), *(["", *notes] if notes else [])])
 
 
-def _count(line: Any) -> str:
+def _count(line: Any, missing: Sequence[str]) -> str:
     if line.role == "published":
         return EMPTY
-    short = f" of {line.planned}, **rest missing**" if line.n < line.planned else ""
-    return f"{line.n}{short}"
+    if line.n == line.planned:
+        return str(line.n)
+    # Runs are called "method, split, seed"; what finished runs do not have, the method cannot do.
+    waited_for = line.role == "control" or any(name.startswith(f"{line.method}, ") for name in missing)
+    return f"{line.n} of {line.planned}, " + (
+        "**rest missing**" if waited_for else "as it cannot be asked of this method"
+    )
 
 
 def _differences(group: Any) -> str:

@@ -51,7 +51,13 @@ def check_method(method: Disentangler, *, modalities: tuple[Kind, ...] | None = 
     Raises
     ------
     AssertionError
-        Names the promise, the method and the modality.
+        A promise is broken.
+    Exception
+        Any other error of the method itself, as it was raised.
+
+    Notes
+    -----
+    Both carry a note that names the promise, the method and the modality.
 
     Examples
     --------

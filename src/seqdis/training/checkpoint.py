@@ -27,6 +27,7 @@ from seqdis.nn.network import Network
 from seqdis.training.settings import Training
 
 FORMAT = 1
+_LOCK = "fit.lock"
 _UNREADABLE = (OSError, RuntimeError, LookupError, ValueError, TypeError, EOFError, pickle.UnpicklingError)
 
 
@@ -49,7 +50,8 @@ class RunFolder:
     def claim(self, description: Mapping[str, Any]) -> bool:
         """Start or find the run; true if it is already finished.
 
-        Of a run that was described before only where its data lie is written anew: they may have moved since.
+        Of a run that was described before only where its data lie is written anew: they may have moved since. A
+        fit that ended before its first epoch did, refused or diverged, keeps no place.
 
         Raises
         ------
@@ -61,6 +63,9 @@ class RunFolder:
         if (self.path / "run.json").exists():
             found = self.read()
             theirs = found["identity"] if isinstance(found.get("identity"), dict) else {}
+            if theirs != self.identity and self._holds_nothing(found):
+                write_json(self.path / "run.json", {"format": FORMAT, "identity": self.identity, **description})
+                return False
             if theirs != self.identity:
                 differs = [key for key in {**theirs, **self.identity} if theirs.get(key) != self.identity.get(key)]
                 raise RunFolderError(
@@ -75,7 +80,7 @@ class RunFolder:
             return finished
         if self.path.exists() and not self.path.is_dir():
             raise RunFolderError(f"{self.path} is a file, not a folder. Give another --out.")
-        if self.path.exists() and any(self.path.iterdir()):
+        if self.path.is_dir() and any(_is_foreign(each) for each in self.path.iterdir()):
             raise RunFolderError(f"{self.path} exists and holds no run. Give another --out, or empty the folder.")
         check_writable(self.path)
         write_json(self.path / "run.json", {"format": FORMAT, "identity": self.identity, **description})
@@ -90,7 +95,10 @@ class RunFolder:
         RunFolderError
             Another process is at it.
         """
-        lock = self.path / "fit.lock"
+        lock = self.path / _LOCK
+        if obstacle(lock):  # only to be read: `claim` refuses what must be written
+            yield
+            return
         with ExitStack() as held:
             try:
                 held.enter_context(alone(lock, wait=False))
@@ -102,6 +110,10 @@ class RunFolder:
                 yield
             finally:
                 lock.unlink(missing_ok=True)
+
+    def _holds_nothing(self, content: Mapping[str, Any]) -> bool:
+        begun = (self.path / "resume.pt").exists() or bool(self.history())
+        return not begun and "weights_sha256" not in content
 
     def read(self) -> dict[str, Any]:
         """``run.json``, checked for being one.
@@ -132,6 +144,8 @@ class RunFolder:
         content = {"format": FORMAT, "identity": self.identity, **description, "weights_sha256": checksum}
         write_json(self.path / "run.json", content | {"description_sha256": _description_checksum(content)})
         (self.path / "resume.pt").unlink(missing_ok=True)
+        for left in self.path.glob("*.partial"):  # of processes that were killed while they wrote
+            left.unlink(missing_ok=True)
 
     def check_finished(self, content: Mapping[str, Any]) -> None:
         """Refuse a ``run.json`` of an unfinished run, or one that was altered.
@@ -225,6 +239,11 @@ class RunFolder:
             if not (isinstance(record, dict) and {"epoch", "train"} <= record.keys()):
                 raise RunFolderError(f"{path}, line {number}: expected the record of an epoch; truncated or altered.")
         return records
+
+
+def _is_foreign(path: Path) -> bool:
+    """Not one of the files that a fit leaves before it has written anything of worth."""
+    return path.name != _LOCK and path.suffix != ".partial"
 
 
 def _description_checksum(content: Mapping[str, Any]) -> str:
