@@ -373,7 +373,7 @@ def test_nothing_is_fitted_or_chosen_on_test(monkeypatch):
 def test_one_sequence_of_valid_and_of_test_is_enough():
     report = QUICK.run(Oracle(), LevelAndCourse(sizes=(150, 1, 1)))
     assert report.find(role="model", factor=READS[0])[0].value > 0.9
-    assert report.find(role="model", factor=READS[0])[0].spread == pytest.approx(0)
+    assert report.find(role="model", factor=READS[0])[0].spread is None  # one sequence says nothing of others
     assert all(np.isfinite(row.value) for row in report)
 
 
