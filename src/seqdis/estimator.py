@@ -131,7 +131,7 @@ class Disentangler(TransformerMixin, Settings):
             **({"version": self.version} if self.version > 1 else {}),
         }
         folder = None if out is None else RunFolder(out, identity)
-        with nullcontext() if folder is None else folder.alone():
+        with nullcontext() if folder is None or folder.finished() else folder.alone():
             if folder is not None and folder.claim(self._description(about)):
                 folder.load_weights(network)
                 self.history_ = folder.history()

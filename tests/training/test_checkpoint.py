@@ -257,8 +257,14 @@ def test_what_a_kill_left_half_written_blocks_no_folder(tmp_path: Path) -> None:
     assert not list((tmp_path / "run").glob("*.partial"))
 
 
-def test_a_run_that_was_finished_while_its_lock_was_held_is_not_repeated(run: Path, monkeypatch) -> None:
-    monkeypatch.setattr("seqdis.estimator.train", None)  # would fail if it were called
+def test_a_finished_run_is_loaded_without_its_lock(run: Path) -> None:
     before = content(run)
-    method().fit(X, out=run)
+    with RunFolder(run).alone():  # as if another process loaded it, too
+        method().fit(X, out=run)
     assert content(run) == before
+
+
+def test_a_run_that_was_finished_while_its_lock_was_waited_for_is_not_repeated(run: Path, monkeypatch) -> None:
+    monkeypatch.setattr("seqdis.training.checkpoint.RunFolder.finished", lambda self: False)  # when it was asked
+    monkeypatch.setattr("seqdis.estimator.train", None)  # would fail if it were called
+    method().fit(X, out=run)

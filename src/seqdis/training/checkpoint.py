@@ -86,6 +86,10 @@ class RunFolder:
         write_json(self.path / "run.json", {"format": FORMAT, "identity": self.identity, **description})
         return False
 
+    def finished(self) -> bool:
+        """Whether the folder holds weights that nothing will be added to; whose, `claim` tells."""
+        return (self.path / "run.json").exists() and "weights_sha256" in self.read()
+
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Keep other processes from training into this folder.
@@ -96,7 +100,7 @@ class RunFolder:
             Another process is at it.
         """
         lock = self.path / _LOCK
-        if obstacle(lock):  # only to be read: `claim` refuses what must be written
+        if obstacle(lock):  # `claim` says so
             yield
             return
         with ExitStack() as held:
