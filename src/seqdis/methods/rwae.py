@@ -8,6 +8,7 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor, nn
 
+from seqdis.coding import device_of
 from seqdis.errors import CapabilityError, SettingsError
 from seqdis.estimator import Disentangler, Presets
 from seqdis.factors import Factors, Posterior
@@ -167,7 +168,7 @@ class RWAE(Disentangler):
             raise CapabilityError("RWAE.actions = 0: this model has no action code. Fit one with `actions` set.")
         codes = self.encode(X)
         with torch.inference_mode():
-            return reader(codes.to(self._device)).softmax(-1).cpu().numpy()
+            return reader(codes.to(device_of(self._network))).softmax(-1).cpu().numpy()
 
     @classmethod
     def presets(cls) -> Presets:
