@@ -166,6 +166,16 @@ def test_printed_spreads_are_called_printed_on_the_html_page(tmp_path):
     assert "unstated origin" not in page
 
 
+def test_a_bound_is_not_the_best_control_of_either_page(tmp_path):
+    pytest.importorskip("matplotlib")
+    about = ABOUT | {"study": ABOUT["study"] | {"summary": []}, "judges": {}, "runs": []}
+    real = Line(method="real data", role="control", mean=1.0, n=1, planned=1, bound=True)
+    bounded = replace(GROUP, lines=(*GROUP.lines, real))
+    page = write_study_html(tmp_path / "s.html", Report(scores=(), provenance=about), [bounded]).read_text()
+    assert "the best control (PCA code) reaches" in page.replace("\N{NO-BREAK SPACE}", " ")
+    assert "| real data | control, bound | 1.000 |" in study_page(ABOUT, [bounded])
+
+
 def test_names_of_figures_are_told_apart_where_labels_differ_in_signs_or_capitals():
     assert endings(["DBSE", "w/o sub", "beta 0.1"]) == {"DBSE": "DBSE", "w/o sub": "w_o_sub", "beta 0.1": "beta_0_1"}
     found = endings(["A+", "A-", "A/2", "a*", "A__2"])

@@ -105,6 +105,7 @@ def _score(group: Any, line: Any) -> Score:
         n=line.n,
         over=over if spread is not None else "",
         source=line.source,
+        bound=line.bound,
     )
 
 
