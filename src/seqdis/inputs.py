@@ -129,8 +129,7 @@ def from_frame(
         raise DataError(f"{name}: the table has no rows; at least one sequence is needed.")
     if frame[[id, time]].isna().any(axis=None):
         raise DataError(f"{name}: {id} or {time} is missing in some rows; drop or fill those.")
-    kinds = sorted({"words" if isinstance(value, str) else "numbers" for value in frame[id].unique()})
-    if len(kinds) > 1:
+    if len({isinstance(value, str) for value in frame[id].unique()}) > 1:
         raise DataError(f"{name}: column '{id}' holds words and numbers, which have no order; write all as words.")
     frame = frame.assign(**{time: _hours_or_numbers(frame[time], name)})
     if frame[[id, time]].duplicated().any():

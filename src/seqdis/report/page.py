@@ -105,7 +105,8 @@ def write_page(
         "empty": EMPTY,
         "nothing": NOTHING,
     }
-    return _write(Path(path), _render(words))
+    write_bytes(Path(path), _render(words).encode())
+    return Path(path)
 
 
 def summary(laid_out: Sequence[Table], history: Sequence[Mapping[str, Any]] = ()) -> str:
@@ -220,8 +221,3 @@ def _render(words: Mapping[str, Any]) -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     source = files("seqdis.report").joinpath("page.html.j2").read_text(encoding="utf-8")
     return environment.from_string(source).render(words)
-
-
-def _write(path: Path, html: str) -> Path:
-    write_bytes(path, html.encode())
-    return path
