@@ -35,6 +35,13 @@ def fitted() -> DBSE:
     return method().fit(SERIES)
 
 
+def test_a_network_stays_where_codes_are_computed(fitted, tmp_path, monkeypatch) -> None:
+    folder = fitted.save(tmp_path / "run")
+    monkeypatch.setattr("seqdis.estimator.coding_device", lambda accelerator: torch.device("meta"))
+    for model in (method().fit(SERIES), seqdis.load(folder), fitted.untrained()):
+        assert {value.device.type for value in model.network_.state_dict().values()} == {"meta"}
+
+
 @pytest.fixture(scope="module")
 def video() -> DBSE:
     return method().fit(VIDEO)

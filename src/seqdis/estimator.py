@@ -34,7 +34,7 @@ from seqdis.nn.network import Network
 from seqdis.sequences import Array, DataSpec, Kind, Sequences
 from seqdis.training import Training
 from seqdis.training.checkpoint import RunFolder
-from seqdis.training.engine import Store, cpu_threads
+from seqdis.training.engine import Store, coding_device, cpu_threads
 from seqdis.training.loop import Watcher, evaluate, train
 
 Presets = Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -89,6 +89,8 @@ class Disentangler(TransformerMixin, Settings):
     ) -> Self:
         """Train from scratch on ``X``; sets ``network_``, ``spec_`` and ``history_``.
 
+        Codes are computed where it was trained, but for Metal (on the CPU: it lacks double precision).
+
         Parameters
         ----------
         X
@@ -142,7 +144,7 @@ class Disentangler(TransformerMixin, Settings):
                 if folder is not None:
                     folder.finish(network, self._description(about))
         self.identity_ = identity
-        self.network_ = network.cpu().eval()
+        self.network_ = self._placed(network)
         return self
 
     def untrained(self, seed: int = 0) -> Self:
@@ -150,7 +152,7 @@ class Disentangler(TransformerMixin, Settings):
         self._check_unchanged()
         copy = self.replace()
         copy.spec_ = self.spec_
-        copy.network_ = copy._fresh(seed + 10_007).eval()
+        copy.network_ = copy._placed(copy._fresh(seed + 10_007))
         copy.history_ = []
         copy.identity_ = self.identity_ | {"untrained": seed}
         return copy
@@ -344,8 +346,11 @@ class Disentangler(TransformerMixin, Settings):
 
     def _fresh(self, seed: int) -> Network:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed GPUs, too
             return plain(self).build(self.spec_)
+
+    def _placed(self, network: Network) -> Network:
+        return network.to(coding_device(self.training.accelerator)).eval()
 
     def _dims(self) -> tuple[int, int]:
         return int(getattr(self, "static_dim")), int(getattr(self, "dynamic_dim"))  # noqa: B009
@@ -419,7 +424,7 @@ class Disentangler(TransformerMixin, Settings):
 
 
 def load(folder: str | Path) -> Disentangler:
-    """The fitted method of a run folder.
+    """The fitted method of a run folder, on the GPU where there is one and ``training.accelerator`` allows it.
 
     Raises
     ------
@@ -441,8 +446,9 @@ def load(folder: str | Path) -> Disentangler:
     except (KeyError, TypeError, ValueError, msgspec.ValidationError) as error:
         raise RunFolderError(f"{run.path}/run.json was altered or comes from another version: {error}") from error
     run.check_finished(content)  # before a network is built of settings that may have been altered
-    model.network_ = model._fresh(model.training.seed).eval()
-    run.load_weights(model.network_)
+    network = model._fresh(model.training.seed)
+    run.load_weights(network)
+    model.network_ = model._placed(network)
     model.history_ = run.history()
     return model
 

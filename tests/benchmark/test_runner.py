@@ -134,6 +134,7 @@ def test_wall_times_and_data_are_kept(store):
     # The first run measured the controls as well: what it took says nothing of the method.
     assert first["evaluation_seconds"] == {}
     assert second["evaluation_seconds"]["swap-fidelity"] >= 0
+    assert report.provenance["seconds with controls"]["DBSE, toy, seed 0"]["swap-fidelity"] > 0
     sizes = {"static_dim": 3, "dynamic_dim": 2}
     assert report.provenance["code sizes"] == {"DBSE": sizes, "w/o sub": sizes}
     assert report.provenance["sequences"]["toy"] == {"train": 16, "valid": 8, "test": 12}

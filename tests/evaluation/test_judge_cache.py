@@ -1,10 +1,11 @@
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from seqdis.datasets import MovingFigures
 from seqdis.evaluation import judge_cache
@@ -36,7 +37,13 @@ def test_a_judge_is_trained_once(tmp_path):
     for name, p in first.predict_proba(TEST).items():
         np.testing.assert_array_equal(again.predict_proba(TEST)[name], p)
     assert not hasattr(TINY, "network_")
-    assert [path.suffix for path in (tmp_path / "new").iterdir()] == [".safetensors"]
+    assert {path.suffix for path in (tmp_path / "new").iterdir()} == {".safetensors", ".lock"}
+
+
+def test_who_lacks_a_judge_that_another_trains_waits_for_it(tmp_path):
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(judge, [tmp_path, tmp_path]))
+    assert sorted(trained for _, trained in found) == [False, True]
 
 
 def test_only_what_decides_the_weights_is_in_the_key(monkeypatch):
@@ -56,8 +63,8 @@ def test_only_what_decides_the_weights_is_in_the_key(monkeypatch):
 @pytest.mark.parametrize("damage", ["truncated", "empty", "words", "one byte", "other network"])
 def test_a_damaged_file_is_trained_anew(tmp_path, caplog, damage):
     judge(tmp_path)
-    (path,) = tmp_path.iterdir()
-    whole = path.read_bytes()
+    (path,) = tmp_path.glob("*.safetensors")
+    whole, expected = path.read_bytes(), judge_cache._checksum(load_file(path))
     if damage == "other network":
         other, _ = judge(tmp_path / "other", TINY.replace(filters=3))
         judge_cache._store(other, path)
@@ -68,14 +75,14 @@ def test_a_damaged_file_is_trained_anew(tmp_path, caplog, damage):
         _, trained = judge(tmp_path)
     assert trained
     assert "training the judge anew" in caplog.text
-    assert path.read_bytes() == whole
+    assert judge_cache._checksum(load_file(path)) == expected
     assert not judge(tmp_path)[1]
 
 
 @pytest.mark.parametrize("about", ["null", "[]", "{}", '{"weights": 1, "history": null}', "no JSON", None])
 def test_odd_words_in_the_file_are_damage(tmp_path, caplog, about):
     fitted, _ = judge(tmp_path)
-    (path,) = tmp_path.iterdir()
+    (path,) = tmp_path.glob("*.safetensors")
     weights = fitted.network_.state_dict()
     if about is not None:
         about = about.replace('"weights": 1', f'"weights": "{judge_cache._checksum(weights)}"')
@@ -132,6 +139,6 @@ def test_a_folder_that_cannot_be_written_costs_the_cache_only(tmp_path, caplog):
 
 
 def test_nothing_is_left_of_a_write_that_failed(tmp_path, monkeypatch):
-    monkeypatch.setattr(judge_cache.os, "replace", lambda *paths: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr("os.replace", lambda *paths: (_ for _ in ()).throw(OSError("disk full")))
     judge(tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    assert {path.suffix for path in tmp_path.iterdir()} == {".lock"}

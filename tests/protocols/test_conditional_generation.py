@@ -192,11 +192,11 @@ def test_without_controls_only_the_model_is_measured(report):
 
 def test_forms_differ_in_what_is_left_out_and_balanced(report):
     labels, shown = FIGURES.split("test")[0].labels, PROTOCOL._shown("published", 60)
-    notes = report.provenance["conditional-generation"]
+    notes = report.provenance["conditional-generation"]["counts"]
     assert notes["corrected"]["motion"] == {"n": 60, "m": int(np.bincount(labels["motion"]).min())}
     assert notes["published"]["motion"] == {"n": 48, "m": int(np.bincount(labels["motion"][shown]).min())}
     released = PROTOCOL.replace(balance="released").run(TrueModel(), FIGURES, controls=False)
-    by_shape = released.provenance["conditional-generation"]["published"]["motion"]["m"]
+    by_shape = released.provenance["conditional-generation"]["counts"]["published"]["motion"]["m"]
     assert by_shape == np.bincount(labels["shape"][shown]).min()
     assert released.find(form="corrected") == report.find(role="model", form="corrected")
 
@@ -226,7 +226,7 @@ def test_unknown_labels_do_not_count():
     labels = {**parts["test"].labels, "motion": np.where(np.arange(60) % 2, -1, parts["test"].labels["motion"])}
     scores = PROTOCOL.run(TrueModel(), {**parts, "test": replace(parts["test"], labels=labels)}, controls=False)
     assert value(scores, "accuracy", "motion, kept dynamics") > 0.97
-    assert scores.provenance["conditional-generation"]["corrected"]["motion"]["n"] == 30
+    assert scores.provenance["conditional-generation"]["counts"]["corrected"]["motion"]["n"] == 30
 
 
 def test_confusion_is_counted_over_repeats(report):

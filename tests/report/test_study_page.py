@@ -155,6 +155,15 @@ def test_the_judge_is_named_with_its_accuracy_on_real_data(page):
     judged = study_page(ABOUT | {"judges": {"official": judge}}, [GROUP])
     words = "- Judge, official: reads real test data right in 0.9955 (skin), 1.0000 (action); floor 0.99, 7 epochs.\n"
     assert words in judged
+    about = ABOUT | {
+        "judges": {"official": judge | {"seconds trained": 350.2}},
+        "counts": {"official": {"conditional-generation": {"corrected": {"skin": {"n": 60, "m": 9}}}}},
+        "seconds with controls": {"DBSE, official, seed 0": {"conditional-generation": 812.4}},
+    }
+    page = study_page(about, [GROUP])
+    assert "floor 0.99, 7 epochs in 350 s.\n" in page
+    assert "corrected form: skin 60, inception score and entropies of 9 of each class.\n" in page
+    assert "- Evaluation with controls (DBSE, official, seed 0): conditional-generation 812 s, wall time.\n" in page
 
 
 def test_printed_spreads_are_called_printed_on_the_html_page(tmp_path):

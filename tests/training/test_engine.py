@@ -17,7 +17,7 @@ from seqdis.nn.network import Network
 from seqdis.sequences import DataSpec, Sequences
 from seqdis.training import Training
 from seqdis.training import engine as engines
-from seqdis.training.engine import Engine, Store, cpu_threads, has_bfloat16, kept_memory
+from seqdis.training.engine import Engine, Store, coding_device, cpu_threads, has_bfloat16, kept_memory
 from seqdis.training.loop import train
 
 DRAW = np.random.default_rng(0)
@@ -153,6 +153,13 @@ def test_units_are_what_the_processor_states(
     assert not has_bfloat16("mps")
     monkeypatch.delattr(torch.cpu, "get_capabilities")
     assert not has_bfloat16("cpu")
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_codes_are_computed_on_a_gpu_of_cuda_where_there_is_one(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    found = {name: coding_device(name).type for name in ("auto", "cuda", "cpu", "mps")}
+    assert found == dict.fromkeys(found, "cpu") | (dict.fromkeys(("auto", "cuda"), "cuda") if there else {})
 
 
 def test_training_auto_without_units_is_training_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -191,16 +191,17 @@ def _evaluate(run: Run, model: Any, data: Any, protocol: Protocol) -> None:
     controls = run.leads and not shared.exists()
     if own.exists() and not controls:
         return
+    protocol.prepare(data)
     started = time.perf_counter()
     report = protocol.run(model, data, controls=controls)
-    # Measuring controls takes far longer than the model's own rows: a time of both would say nothing of the method.
-    seconds = {} if controls else {protocol.name: round(time.perf_counter() - started, 2)}
-    about = {**report.provenance, "seconds": seconds}
+    seconds = {protocol.name: round(time.perf_counter() - started, 2)}
     models = tuple(score for score in report if score.role == "model")
     others = tuple(score for score in report if score.role != "model")
+    # Measuring controls takes far longer than the model's own rows: a time of both says nothing of the method.
+    about = {**report.provenance, "seconds": {} if controls else seconds}
     replace(report, scores=models, provenance=about).save(own)
     if controls:
-        replace(report, scores=others).save(shared)
+        replace(report, scores=others, provenance={**report.provenance, "seconds with controls": seconds}).save(shared)
 
 
 def _outcomes(runs: Sequence[Run], jobs: int, watch: StageWatcher | None) -> Iterator[Outcome]:

@@ -207,6 +207,8 @@ def collect(study: Study, runs: Sequence[Run]) -> Report:
             "data": {run.split.label: run.split.fingerprints for run in runs},
             "sequences": {run.split.label: run.split.sizes for run in runs},
             "judges": _judges(runs, kept),
+            "counts": _counts(runs, kept),
+            "seconds with controls": _seconds_with_controls(kept),
             "conditions": _conditions([report for reports in kept.values() for report in reports]),
             "runs": [_about(run, kept[run.name]) for run in done],
             "missing": [run.name for run in runs if not run.done()],
@@ -274,6 +276,27 @@ def _judges(runs: Sequence[Run], kept: Mapping[str, Sequence[Report]]) -> dict[s
         for notes in report.provenance.values()
         if isinstance(notes, dict) and "judge" in notes
     }
+
+
+def _counts(runs: Sequence[Run], kept: Mapping[str, Sequence[Report]]) -> dict[str, Any]:
+    """How many sequences scores are of, by split, protocol, form and factor, where protocols say."""
+    found: dict[str, Any] = {}
+    for run in runs:
+        for report in kept[run.name]:
+            for protocol, notes in report.provenance.items():
+                if isinstance(notes, dict) and "counts" in notes:
+                    found.setdefault(run.split.label, {})[protocol] = notes["counts"]
+    return found
+
+
+def _seconds_with_controls(kept: Mapping[str, Sequence[Report]]) -> dict[str, dict[str, float]]:
+    """What the evaluation of runs took with which controls were measured, by run and protocol."""
+    found: dict[str, dict[str, float]] = {}
+    for name, reports in kept.items():
+        for report in reports:
+            if seconds := report.provenance.get("seconds with controls"):
+                found.setdefault(name, {}).update(seconds)
+    return found
 
 
 def _conditions(reports: Sequence[Report]) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal, Self
@@ -100,11 +101,13 @@ class Judge(Settings):
         optimiser = torch.optim.Adam(network.parameters(), lr=self.lr)
         best, worse, kept = np.inf, 0, None
         for epoch in range(self.epochs):
+            started = time.perf_counter()
             order = torch.randperm(len(train), generator=torch.Generator().manual_seed(self.seed * 1_000_003 + epoch))
             learned = self._pass(network, seen, order, optimiser)
             with torch.no_grad():
                 loss = self._pass(network, held_out, torch.arange(len(valid)))
-            self.history_.append({"epoch": epoch + 1, "train": round(learned, 6), "valid": round(loss, 6)})
+            record = {"epoch": epoch + 1, "train": round(learned, 6), "valid": round(loss, 6)}
+            self.history_.append(record | {"seconds": round(time.perf_counter() - started, 3)})
             worse = 0 if loss < best else worse + 1
             if loss < best:
                 best, kept = loss, {name: value.cpu().clone() for name, value in network.state_dict().items()}

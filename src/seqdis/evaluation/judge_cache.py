@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import uuid
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from seqdis.disk import alone, obstacle, replacing
 from seqdis.evaluation.judge import Judge, Watcher
 from seqdis.evaluation.judge_network import JudgeNetwork
 from seqdis.hyperparameters import signature
@@ -44,25 +44,20 @@ def fitted_judge(
     Notes
     -----
     A file appears whole or not at all and holds a checksum of its weights; a damaged one is trained
-    anew. If the folder cannot be written the judge is still returned and a warning is logged.
+    anew. Of several processes that lack the same judge one trains it, and the others wait. If the folder cannot be
+    written the judge is still returned and a warning is logged.
     """
     path = folder / f"judge-{cache_key(judge, train, valid)}.safetensors"
-    if path.exists():
-        stored = judge.replace()
-        network = stored.fresh_network(train)  # what goes wrong here is no fault of the file
+    with nullcontext() if obstacle(path) else alone(path.with_suffix(".lock")):
+        kept = _kept(judge, train, path)
+        if kept is not None:
+            return kept
+        fitted: Judge = judge.replace().fit(train, valid, watch=watch)
         try:
-            stored.history_ = _load(network, path)
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-            _log.warning("training the judge anew: the cache file %s is damaged (%s)", path, error)
-        else:
-            stored.network_ = network.eval()
-            return stored
-    fitted: Judge = judge.replace().fit(train, valid, watch=watch)
-    try:
-        _store(fitted, path)
-    except OSError as error:
-        _log.warning("the judge is not cached: cannot write %s (%s)", path, error)
-    return fitted
+            _store(fitted, path)
+        except OSError as error:
+            _log.warning("the judge is not cached: cannot write %s (%s)", path, error)
+        return fitted
 
 
 def cache_key(judge: Judge, train: Sequences, valid: Sequences) -> str:
@@ -70,6 +65,21 @@ def cache_key(judge: Judge, train: Sequences, valid: Sequences) -> str:
     settings = signature(judge.replace(floor=Judge.floor, on_weak=Judge.on_weak))
     text = json.dumps([VERSION, settings, train.fingerprint(), valid.fingerprint()])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _kept(judge: Judge, train: Sequences, path: Path) -> Judge | None:
+    """The judge of this file; None where there is none that can be used."""
+    if not path.exists():
+        return None
+    stored: Judge = judge.replace()
+    network = stored.fresh_network(train)  # what goes wrong here is no fault of the file
+    try:
+        stored.history_ = _load(network, path)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        _log.warning("training the judge anew: the cache file %s is damaged (%s)", path, error)
+        return None
+    stored.network_ = network.eval()
+    return stored
 
 
 def _load(network: JudgeNetwork, path: Path) -> list[dict[str, Any]]:
@@ -86,13 +96,8 @@ def _load(network: JudgeNetwork, path: Path) -> list[dict[str, Any]]:
 def _store(judge: Judge, path: Path) -> None:
     weights = {name: value.detach().cpu().contiguous() for name, value in judge.network_.state_dict().items()}
     about = {"history": judge.history_, "weights": _checksum(weights)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.stem}.{uuid.uuid4().hex}.tmp")
-    try:
-        save_file(weights, temporary, metadata={"judge": json.dumps(about)})
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as partial:
+        save_file(weights, partial, metadata={"judge": json.dumps(about)})
 
 
 def _checksum(weights: Mapping[str, Tensor]) -> str:

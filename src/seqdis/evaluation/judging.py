@@ -142,6 +142,7 @@ class RealTest:
             "accuracy on real test data": dict(self.accuracy),
             "floor": self.judge.floor,
             "epochs trained": len(self.judge.history_),
+            "seconds trained": round(sum(record.get("seconds", 0.0) for record in self.judge.history_), 2),
         }
 
     def _refuse_weak(self, needed: Collection[str]) -> None:

@@ -114,6 +114,9 @@ class Protocol(Settings, ABC):
             scores=tuple(scores), settings={self.name: _as_saved(self)}, provenance=provenance(fingerprints, about)
         )
 
+    def prepare(self, data: Any) -> None:
+        """Work that all models share and that is kept, such as the training of a judge: `run` finds it done."""
+
     @abstractmethod
     def _measure(
         self, model: Model, parts: Mapping[str, Sequences], data: Any, controls: bool

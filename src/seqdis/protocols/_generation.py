@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from seqdis.datasets._cache import cache_folder
+from seqdis.disk import obstacle
 from seqdis.errors import CapabilityError
 from seqdis.evaluation.judge import Judge
+from seqdis.evaluation.judge_cache import fitted_judge
 from seqdis.evaluation.judging import KINDS, Generative, Kind, RealTest, Views, judged, one_kept
+from seqdis.evaluation.parts import parts_of
 from seqdis.evaluation.report import Role, Score
 from seqdis.factors import Factors
 from seqdis.hyperparameters import hyper, hyperparameters
@@ -42,6 +45,12 @@ class JudgedProtocol(Protocol):
 
     judge: Judge = hyper(factory=Judge)
     repeats: int = hyper(default=5, at_least=1)
+
+    def prepare(self, data: Any) -> None:
+        """Train the judge, where it can be kept."""
+        parts = parts_of(data, self.needs, self.welcome)
+        if parts["test"].spec.kind == "image" and not obstacle(cache_folder()):
+            fitted_judge(self.judge, parts["train"], parts["valid"], cache_folder())
 
     def _real(self, parts: Mapping[str, Sequences], needed: Collection[str] | None = None) -> RealTest:
         """Real test data; a judge that is weak is refused, of the factors that are ``needed`` (None: of any)."""

@@ -144,7 +144,7 @@ class ConditionalGeneration(JudgedProtocol):
                 chance = [self._chance(real, k) for k in range(self.repeats)]
                 rows += rows_of(SHUFFLED, "control", chance, "shufflings")
             rows += rows_of(UNTRAINED, "control", self._generated(decodable(made.untrained()), real)[0])
-        about = {"judge": real.notes(), **counts, "confusion": _confusion(real, seen)}
+        about = {"judge": real.notes(), "counts": counts, "confusion": _confusion(real, seen)}
         return rows, about if drawn else about | {"swaps only": f"{type(model).__name__} has no prior"}
 
     def _places(self, parts: Mapping[str, Sequences]) -> tuple[Printed, ...]:

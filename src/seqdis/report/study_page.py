@@ -62,7 +62,9 @@ def facts(about: Mapping[str, Any]) -> list[str]:
         *_conditions(about),
         *_code_sizes(about.get("code sizes", {})),
         *_times(about["runs"]),
+        *_times_with_controls(about.get("seconds with controls", {})),
         *_judges(about.get("judges", {})),
+        *_counts(about.get("counts", {})),
         *_data(about),
         *_missing(about["missing"]),
     ]
@@ -78,8 +80,23 @@ def _judges(judges: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [
         f"Judge, {escaped(split)}: reads real test data right in "
         + ", ".join(f"{value:.4f} ({escaped(name)})" for name, value in judge["accuracy on real test data"].items())
-        + f"; floor {judge['floor']}, {judge['epochs trained']} epochs."
+        + f"; floor {judge['floor']}, {judge['epochs trained']} epochs"
+        + (f" in {judge['seconds trained']:.3g} s." if judge.get("seconds trained") else ".")
         for split, judge in judges.items()
+    ]
+
+
+def _counts(counts: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[str]:
+    return [
+        f"Sequences, {escaped(split)}, {protocol}, {form} form: "
+        + "; ".join(
+            f"{escaped(factor)} {count['n']}, inception score and entropies of {count['m']} of each class"
+            for factor, count in factors.items()
+        )
+        + "."
+        for split, protocols in counts.items()
+        for protocol, forms in protocols.items()
+        for form, factors in forms.items()
     ]
 
 
@@ -123,6 +140,15 @@ def _times(runs: Sequence[Mapping[str, Any]]) -> list[str]:
             f"average ({min(fits):.3g} to {max(fits):.3g}), evaluation {scored}, wall time."
         )
     return found
+
+
+def _times_with_controls(runs: Mapping[str, Mapping[str, float]]) -> list[str]:
+    return [
+        f"Evaluation with controls ({escaped(run)}): "
+        + ", ".join(f"{protocol} {seconds:.3g} s" for protocol, seconds in by_protocol.items())
+        + ", wall time."
+        for run, by_protocol in runs.items()
+    ]
 
 
 def _data(about: Mapping[str, Any]) -> list[str]:

@@ -108,6 +108,15 @@ def kept_memory() -> Iterator[None]:
         trim(0)
 
 
+def coding_device(accelerator: str) -> torch.device:
+    """Where a trained network computes codes: a GPU of CUDA where ``accelerator`` may pick one and there is one.
+
+    Models that were fitted on a GPU are loaded elsewhere, too. Metal lacks the double precision that some methods use.
+    """
+    gpu = accelerator in ("auto", "cuda") and torch.cuda.is_available()
+    return torch.device("cuda", 0) if gpu else torch.device("cpu")
+
+
 def has_bfloat16(accelerator: str) -> bool:
     """Whether the processor, or the GPU that ``accelerator`` picks, computes with bfloat16 in hardware."""
     if accelerator == "cuda" or (accelerator == "auto" and torch.cuda.is_available()):
