@@ -25,8 +25,9 @@ def encoded(network: Network, data: Sequences, generator: torch.Generator | None
     parts = []
     with torch.inference_mode():
         for rows in _chunks(network, len(data)):
-            posterior = network.encode(store.take(torch.arange(rows.start, rows.stop)))
-            parts.append(_padded(posterior.mean() if generator is None else posterior.sample(generator), windows))
+            batch = store.take(torch.arange(rows.start, rows.stop))
+            codes = network.encode(batch).mean() if generator is None else network.draw(batch, generator)
+            parts.append(_padded(codes, windows))
     counts = [part.lengths for part in parts if part.lengths is not None]
     # Clones are plain tensors: those of inference mode refuse to be part of anything that is differentiated.
     return Factors(

@@ -268,6 +268,22 @@ def test_the_released_spectrogram_anchor_is_the_whole_segment_without_dynamics(n
     assert loss_of(net, one).values["reconstruction_anchor"].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["image", "series", "spectrogram"])
+def test_a_draw_fills_the_slot_of_the_anchor_as_training_does(no_noise: None, kind: str) -> None:
+    one, draws = batch(kind), {}
+    for fill in ("noise", "zeros"):
+        net = network(kind, anchor_fill=fill, copies=3 if kind == "series" else 1).eval()
+        with torch.no_grad():
+            means = net.encode(one).mean()
+            draws[fill] = [net.draw(one, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)]
+    for drawn in draws["zeros"]:
+        torch.testing.assert_close((drawn.static, drawn.dynamic), (means.static, means.dynamic))
+    first, again, other = draws["noise"]
+    assert torch.equal(first.dynamic, again.dynamic)
+    assert (first.dynamic[:, 0] - other.dynamic[:, 0]).abs().min() > 0
+    assert torch.equal(first.static, other.static)
+
+
 # Monte-Carlo copies
 
 
@@ -299,7 +315,7 @@ def test_the_loss_of_copies_is_the_mean_of_single_ones(
     one = batch("series", lengths=torch.tensor([12, 7]))
     fills = torch.randn(2, 5, 1, 6).expand(2, 5, 3, 6)
     chosen = [fills]
-    monkeypatch.setattr(DBSENetwork, "_fill", lambda self, values, generator: chosen[0])
+    monkeypatch.setattr(DBSENetwork, "_fill", lambda self, values, generator, copies: chosen[0])
     together = loss_of(network("series", copies=5, loss=loss), one)
     alone = []
     for copy in range(5):
@@ -320,12 +336,12 @@ def test_without_noise_copies_change_nothing(loss: str, no_noise: None) -> None:
 
 def test_the_fill_is_one_normal_vector_for_all_steps_of_a_window() -> None:
     net = network("series", copies=4)
-    fill = net._fill(torch.zeros(500, 4, 3, 6), torch.Generator().manual_seed(0))
+    fill = net._fill(torch.zeros(500, 4, 3, 6), torch.Generator().manual_seed(0), net.settings.copies)
     assert fill.shape == (500, 4, 3, 6)
     assert torch.equal(fill[:, :, 0], fill[:, :, 2])
     assert fill.mean().abs() < 0.05
     assert fill.std().item() == pytest.approx(1, abs=0.05)
-    zeros = network("series", anchor_fill="zeros")._fill(torch.ones(2, 4, 3, 6), None)
+    zeros = network("series", anchor_fill="zeros")._fill(torch.ones(2, 4, 3, 6), None, 1)
     assert (zeros == 0).all()
 
 

@@ -90,6 +90,20 @@ def test_training_reads_the_static_code_from_a_stretch_and_encoding_from_the_who
     assert [count.tolist() for count in seen] == [[12], [3], [3]]  # the last is the counterfactual's
 
 
+def test_a_draw_is_a_path_of_the_banded_gaussian() -> None:
+    net, copies = network(), 4000
+    one = Batch(x=torch.rand(1, SPEC.length, *SPEC.shape, generator=generator()))
+    with torch.no_grad():
+        posterior = net._dynamic(fold_windows(one, net.stride))
+        drawn = net.draw(Batch(x=one.x.expand(copies, -1, -1)), generator(1)).dynamic
+        expected = (posterior.factor @ posterior.factor.mT)[0]
+    found = torch.stack([torch.cov(drawn[..., dim].T) for dim in range(drawn.shape[-1])])
+    scale = expected.diagonal(dim1=-2, dim2=-1).sqrt()
+    neighbours = (expected / scale.unsqueeze(-1) / scale.unsqueeze(-2)).diagonal(offset=1, dim1=-2, dim2=-1)
+    assert neighbours.mean() < -0.2
+    torch.testing.assert_close(found, expected, atol=0.06, rtol=0.1)
+
+
 def test_window_codes_do_not_see_other_windows() -> None:
     net, x = network(), torch.randn(2, 12, 3, generator=generator())
     other = x.clone()

@@ -59,10 +59,24 @@ LONGER = Training(max_epochs=32, batch_size=32, lr=3e-3)
 def distance_to_prior(model: RWAE, x: np.ndarray) -> dict[str, float]:
     """Kernel discrepancies of sampled codes from draws of the prior: static, and per step summed."""
     data = model._input(x)
-    found = model.network_.encode(Store(data, model.spec_).take(torch.arange(len(x))))
     draw, terms = torch.Generator().manual_seed(0), LossTerms()
-    KernelPenalty("imq", 1.0, 1.0)(terms, found.sample(draw), model.network_.prior(len(x), 6, draw))
+    found = model.network_.draw(Store(data, model.spec_).take(torch.arange(len(x))), draw)
+    KernelPenalty("imq", 1.0, 1.0)(terms, found, model.network_.prior(len(x), 6, draw))
     return {name: value.item() for name, value in terms.values.items()}
+
+
+def test_a_draw_feeds_its_own_samples_back() -> None:
+    net = network().eval()
+    assert net.settings.feedback
+    batch = Batch(x=torch.rand(4, 6, 3, generator=torch.Generator().manual_seed(0)))
+    with torch.no_grad():
+        drawn, given = net.draw(batch, torch.Generator().manual_seed(1)).dynamic, []
+        net.dynamic.second.register_forward_pre_hook(lambda layer, args: given.append(args[0]))
+        again = net.draw(batch, torch.Generator().manual_seed(1)).dynamic
+    assert torch.equal(drawn, again)
+    fed = torch.cat(given, 1)[..., -drawn.shape[-1] :]
+    assert torch.equal(fed[:, 1:], drawn[:, :-1])
+    assert not fed[:, 0].any()
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from torch.nn.functional import pad
 
 from seqdis.errors import SettingsError
 from seqdis.estimator import Disentangler, Presets
-from seqdis.factors import Gaussian, Posterior
+from seqdis.factors import Factors, Gaussian, Posterior
 from seqdis.hyperparameters import hyper, hyperparameters
 from seqdis.losses import LossTerms, kl_cycle, kl_gaussian, kl_standard, passing
 from seqdis.nn.bodies import FrameBody, SeriesBody, build_body
@@ -55,8 +55,8 @@ class DBSE(Disentangler):
     anchor_loss
         Reconstruct the anchor with weight of its own; False is the ablation "w/o loss".
     anchor_fill
-        What stands in the anchor's slot while training. Encoding always uses zeros, the noise's
-        mean, so that codes are deterministic.
+        What stands in the anchor's slot while training and in ``encode(draw=)``. Posterior means always take
+        zeros, the noise's mean, so that codes are deterministic.
     causal
         Dynamic posteriors of frames see no later frame, except through an anchor that comes later.
         Windows of series never see each other.
@@ -237,6 +237,13 @@ class DBSENetwork(SequenceVAE[FrameBody | SeriesBody]):
             rest = rest.put(index, rest.values.new_zeros(()))
         return Posterior(static, self.body.dynamic(rest), features.lengths)
 
+    def draw(self, batch: Batch, generator: torch.Generator | None = None) -> Factors:
+        """One sample of both codes, with ``anchor_fill`` in the anchor's slot, as in training and as released."""
+        features = self.body.features(batch)
+        if self.anchor == "every":
+            return self._averaged(features).sample(generator)
+        return self._posterior(features, self._anchor_index(features), generator, 1).sample(generator)
+
     def forward(self, batch: Batch, progress: Progress) -> LossTerms:
         """The loss of Eq. 7 (``loss="paper"``) or of the released code (``loss="reference"``)."""
         settings, generator = self.settings, progress.generator
@@ -325,11 +332,13 @@ class DBSENetwork(SequenceVAE[FrameBody | SeriesBody]):
             Gaussian((each.mean * weight).sum(1), variance.log()), self.body.dynamic(rest), features.lengths
         )
 
-    def _posterior(self, features: Features, index: Tensor, generator: torch.Generator | None) -> Posterior:
-        """Both posteriors with the anchor's slot filled, one row per copy (copy-major)."""
+    def _posterior(
+        self, features: Features, index: Tensor, generator: torch.Generator | None, copies: int | None = None
+    ) -> Posterior:
+        """Both posteriors with the anchor's slot filled, one row per copy (copy-major; None: as set)."""
+        copies = copies or self.settings.copies
         static, rest = self._split(features, index)
-        copies, rows = self.settings.copies, _rows(index)
-        fill = self._fill(rest.values, generator)
+        rows, fill = _rows(index), self._fill(rest.values, generator, copies)
         dynamic = self.body.dynamic(rest.put(index, fill[:, 0]))
         if copies == 1:
             return Posterior(static, dynamic, features.lengths)
@@ -349,15 +358,15 @@ class DBSENetwork(SequenceVAE[FrameBody | SeriesBody]):
             None if features.lengths is None else features.lengths.repeat(copies),
         )
 
-    def _fill(self, values: Tensor, generator: torch.Generator | None) -> Tensor:
+    def _fill(self, values: Tensor, generator: torch.Generator | None, copies: int) -> Tensor:
         """(batch, copies, ...) for the anchor's slot: one vector, repeated over the steps of a window."""
         batch, _, *steps, width = values.shape
-        shape = (batch, self.settings.copies, *[1] * len(steps), width)
+        shape = (batch, copies, *[1] * len(steps), width)
         if self.settings.anchor_fill == "zeros":
             fill = values.new_zeros(shape)
         else:
             fill = torch.randn(shape, generator=generator, device=values.device, dtype=values.dtype)
-        return fill.expand(batch, self.settings.copies, *steps, width)
+        return fill.expand(batch, copies, *steps, width)
 
     def _padded_posterior(self, features: Features, index: Tensor, generator: torch.Generator | None) -> Posterior:
         """Over all windows of the longest sequence, as the released code counts them in the dynamic KL.

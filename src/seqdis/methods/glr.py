@@ -172,6 +172,12 @@ class GLRNetwork(Network):
         windows = fold_windows(batch, self.stride)
         return Posterior(self._static(batch.x, _readable(batch)), self._dynamic(windows).marginals(), windows.lengths)
 
+    def draw(self, batch: Batch, generator: torch.Generator | None = None) -> Factors:
+        """One sample of both codes; that of the dynamic one is a path, its windows are not independent."""
+        windows = fold_windows(batch, self.stride)
+        static = self._static(batch.x, _readable(batch)).sample(generator)
+        return Factors(static, self._dynamic(windows).sample(generator), windows.lengths)
+
     def decode(self, factors: Factors) -> Tensor:
         """(batch, windows * window, features): the mean observation, zero on padding."""
         observation = Observation(*self.decoder(join(factors.static, factors.dynamic)))

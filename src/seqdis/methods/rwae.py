@@ -17,7 +17,7 @@ from seqdis.losses import LossTerms
 from seqdis.nn.aggregate import CriticPenalty, KernelPenalty, beside_the_last
 from seqdis.nn.categorical import CategoricalReader, gumbel_softmax, likeliest, uniformity_and_entropy
 from seqdis.nn.codec import Codec, build_codec
-from seqdis.nn.elements import Observation, join, observed_means, require_two_elements
+from seqdis.nn.elements import Features, Observation, join, observed_means, require_two_elements
 from seqdis.nn.heads import start_certain
 from seqdis.nn.likelihood import reconstruction_error
 from seqdis.nn.network import Progress
@@ -223,6 +223,10 @@ class RWAENetwork(SequenceVAE[Codec]):
         elements = self.body.elements(batch)
         return Posterior(self.static(elements), self.dynamic(elements)[0], elements.lengths)
 
+    def draw(self, batch: Batch, generator: torch.Generator | None = None) -> Factors:
+        """One sample of both codes, every step given the samples before it."""
+        return self._drawn(self.body.elements(batch), generator)
+
     def decode(self, factors: Factors) -> Tensor:
         """(batch, elements * stride, *features): the mean observation under the likeliest action."""
         action = None if self.action is None else likeliest(self.action(factors))
@@ -231,9 +235,7 @@ class RWAENetwork(SequenceVAE[Codec]):
     def forward(self, batch: Batch, progress: Progress) -> LossTerms:
         """Reconstruction, the two penalties, the terms of the action code, and those of the critics."""
         settings, draw = self.settings, progress.generator
-        elements = self.body.elements(batch)
-        static, dynamic = self.static(elements).sample(draw), self.dynamic(elements, True, draw)[1]
-        codes = Factors(static, dynamic, elements.lengths)
+        codes = self._drawn(self.body.elements(batch), draw)
         logits = None if self.action is None else self.action(codes)
         action = None if logits is None else self._drawn_action(logits, progress)
         observation = self._observe(codes, action)
@@ -246,6 +248,10 @@ class RWAENetwork(SequenceVAE[Codec]):
             terms.add("action_uniformity", uniformity, settings.action_weight)
             terms.add("action_entropy", entropy, settings.confidence_weight)
         return terms
+
+    def _drawn(self, elements: Features, generator: torch.Generator | None) -> Factors:
+        static = self.static(elements).sample(generator)
+        return Factors(static, self.dynamic(elements, True, generator)[1], elements.lengths)
 
     def _observe(self, codes: Factors, action: Tensor | None) -> Observation:
         """Predicted observations of codes and, where there are actions, of one of those."""

@@ -70,6 +70,10 @@ class Network(nn.Module):
         """Posterior of both codes; the same input gives the same posterior, whatever its batch mates."""
         raise TypeError(f"{type(self).__name__} has no encoder")
 
+    def draw(self, batch: Batch, generator: torch.Generator | None = None) -> Factors:
+        """One sample of both codes, of their joint posterior where that is more than what `encode` returns."""
+        return self.encode(batch).sample(generator)
+
     def decode(self, factors: Factors) -> Tensor:
         """(batch, windows * stride, *features): the mean observation, in normalised units."""
         raise TypeError(f"{type(self).__name__} has no decoder")

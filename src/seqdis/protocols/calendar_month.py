@@ -40,7 +40,7 @@ class CalendarMonth(LabelProtocol):
 
     name: ClassVar[str] = "calendar-month"
     title: ClassVar[str] = "Calendar month"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     published: ClassVar[tuple[Printed, ...]] = (
         Printed(key="month_acc_percent", metric="accuracy", factor="month from static", unit=0.01),
     )

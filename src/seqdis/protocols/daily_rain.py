@@ -60,7 +60,7 @@ class DailyRain(WindowRegression):
 
     name: ClassVar[str] = "daily-rain"
     title: ClassVar[str] = "Daily rain"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     published: ClassVar[tuple[Printed, ...]] = (
         Printed(key="daily_rain_MAE", metric="MAE", factor="rain from static + dynamic", better="lower"),
     )

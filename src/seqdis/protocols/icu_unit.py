@@ -36,7 +36,7 @@ class ICUUnit(LabelProtocol):
 
     name: ClassVar[str] = "icu-unit"
     title: ClassVar[str] = "Kind of intensive-care unit"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     published: ClassVar[tuple[Printed, ...]] = (
         Printed(key="ICU_unit_acc_percent", metric="accuracy", factor="icu_unit from static", unit=0.01),
     )

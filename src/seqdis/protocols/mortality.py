@@ -41,7 +41,7 @@ class Mortality(LabelProtocol):
 
     name: ClassVar[str] = "mortality"
     title: ClassVar[str] = "In-hospital mortality"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     published: ClassVar[tuple[Printed, ...]] = (
         Printed(key="mortality_AUROC", metric="AUROC", factor="mortality from static + dynamic"),
         Printed(key="mortality_AUPRC", metric="AUPRC", factor="mortality from static + dynamic"),

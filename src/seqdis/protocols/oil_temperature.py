@@ -47,7 +47,7 @@ class OilTemperature(WindowRegression):
 
     name: ClassVar[str] = "oil-temperature"
     title: ClassVar[str] = "Oil temperature"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     published: ClassVar[tuple[Printed, ...]] = (
         Printed(
             key="oil_temperature_MAE", metric="MAE", factor="oil_temperature from static + dynamic", better="lower"

@@ -85,7 +85,7 @@ class SpeakerVerification(Protocol):
     title: ClassVar[str] = "Speaker verification"
     needs: ClassVar[tuple[str, ...]] = ("train", "test")
     welcome: ClassVar[tuple[str, ...]] = ("valid",)
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     published: ClassVar[tuple[Printed, ...]] = (
         Printed(key="static_EER_percent", metric="EER", factor="static", better="lower", unit=0.01),
         Printed(key="dynamic_EER_percent", metric="EER", factor="dynamic", better="higher", unit=0.01),
