@@ -134,6 +134,13 @@ def test_without_complete_only_sequences_that_need_the_missing_still_are_left_ou
     assert n == 8 * sum(map(len, ways)) - left_happy
 
 
+def test_stills_of_which_no_course_is_whole_are_refused(tmp_path):
+    few = {name: value for name, value in files().items() if "straight_angry" in name}
+    data = small(write(tmp_path / "cmu_faces", few), complete=False)
+    with pytest.raises(DataError, match="no course of 8 steps has all its stills"):
+        data.parts()
+
+
 def test_no_person_and_course_are_in_two_parts_and_no_sequence_either(parts):
     pairs = {name: set(zip(part.labels["person"], part.labels["course"], strict=True)) for name, part in parts.items()}
     assert {name: len(some) for name, some in pairs.items()} == {"train": 43, "valid": 5, "test": 12}

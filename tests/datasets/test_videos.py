@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from seqdis.datasets import _video_files
-from seqdis.datasets._images import frame_files, resized
+from seqdis.datasets._images import decoded, frame_files, resized
 from seqdis.datasets.videos import VideoFolder
 from seqdis.errors import DataError, SettingsError
 from seqdis.hyperparameters import from_dict, signature, to_dict
@@ -178,6 +178,19 @@ def test_animated_pictures_are_videos(tmp_path):
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=100)
     part = videos(tmp_path, length=0).whole()
     np.testing.assert_array_equal(numbers(part), [[0, 4, 8]])
+
+
+@pytest.mark.parametrize("ending", ["png", "tiff", "webp"])
+def test_what_is_transparent_is_black_and_not_the_colour_behind_it(tmp_path, ending):
+    image = np.full((8, 8, 4), 200, dtype=np.uint8)
+    image[..., 3] = 255
+    image[:4, :, 3], image[:, :4, 3] = 0, 128
+    (tmp_path / "a").mkdir()
+    lossless = [cv2.IMWRITE_WEBP_QUALITY, 101] if ending == "webp" else []
+    cv2.imwrite(str(tmp_path / "a" / f"1.{ending}"), image, lossless)
+    shown = decoded(tmp_path / "a" / f"1.{ending}")
+    assert shown.shape == (8, 8, 3)
+    assert [int(shown[row, column, 0]) for row, column in ((6, 6), (6, 1), (1, 6))] == [200, 100, 0]
 
 
 def test_wrong_folders_and_files_are_explained(tmp_path):

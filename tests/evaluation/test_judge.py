@@ -134,8 +134,17 @@ def test_chosen_factors_only_and_labels_per_step_left_out(parts):
         for part in (train, valid)
     ]
     assert list(TINY.replace(epochs=1).fit(*stepped).classes_) == ["shape", "colour", "size", "motion"]
-    with pytest.raises(DataError, match="unknown class factor with one label per sequence 'pose'"):
+    unknown = "unknown factor of two or more classes with one label per sequence"
+    with pytest.raises(DataError, match=f"{unknown} 'pose'"):
         TINY.replace(factors=("pose",)).fit(*stepped)
+    single = (*train.spec.factors, FactorSpec(name="mood", kind="static", classes=("calm",)))
+    constant = [
+        replace(part, spec=replace(part.spec, factors=single), labels={**part.labels, "mood": np.zeros(len(part), int)})
+        for part in (train, valid)
+    ]
+    assert "mood" not in TINY.replace(epochs=1).fit(*constant).classes_
+    with pytest.raises(DataError, match=f"{unknown} 'mood'"):
+        TINY.replace(factors=("mood",)).fit(*constant)
 
 
 def test_unknown_labels_do_not_count():

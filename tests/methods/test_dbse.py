@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from seqdis.errors import DataError, SettingsError
+from seqdis.evaluation.published import published
 from seqdis.factors import Gaussian
 from seqdis.hyperparameters import from_dict, signature, to_dict, validate
 from seqdis.inputs import as_sequences
@@ -435,17 +436,65 @@ def test_published_settings_are_valid_build_and_give_a_loss(name: str, preset: s
     assert torch.isfinite(terms.total)
 
 
-@pytest.mark.parametrize("name", ["mortality", "icu-unit", "air-quality", "etth1"])
-def test_published_series_weights_turn_sums_into_the_released_means(name: str) -> None:
-    spec = TASKS[name]
-    entries, features = spec.length * spec.shape[0], spec.shape[0]
-    paper, released = DBSE.published(name), DBSE.published(name, "reference")
-    assert paper.sequence_weight * entries == pytest.approx(1)
-    assert (released.sequence_weight * entries) == pytest.approx(round(released.sequence_weight * entries))
-    assert (released.anchor_weight * features) == pytest.approx(round(released.anchor_weight * features))
-    assert paper.anchor_weight * paper.window * features < 1
-    assert not released.subtract
-    assert paper.subtract
+SETS = {
+    "sprites": "Sprites", "mug": "MUG", "timit": "TIMIT", "mortality": "PhysioNet", "icu-unit": "PhysioNet",
+    "air-quality": "Air Quality", "etth1": "ETTh1",
+}  # fmt: skip
+# Of the released scripts: weights of sequence, anchor, static and dynamic term; learning rate, batch, size of both
+# codes, widths of features and recurrence, epochs. TIMIT's batch is 32 utterances, of about 16 segments.
+RELEASED = {
+    "sprites": ((5, 1, 1, 1), 2e-3, 128, 256, 256, 64, 2000),
+    "mug": ((87, 30, 15, 1), 1.5e-3, 64, 64, 128, 256, 2000),
+    "timit": ((20, 100, 1, 1), 1e-3, 500, 128, 201, 256, 500),
+    "mortality": ((90, 9, 0.2, 0.01), 1e-3, 30, 8, 32, 64, 251),
+    "icu-unit": ((80, 3, 0.2, 0.2), 1e-3, 30, 8, 32, 64, 401),
+    "air-quality": ((90, 20, 0.001, 0.3), 1e-3, 10, 8, 32, 64, 201),
+    "etth1": ((85, 11, 0.01, 0.001), 1e-3, 10, 8, 32, 64, 301),
+}
+
+
+def weights_of(model: DBSE, spec: DataSpec) -> tuple[float, ...]:
+    """As the paper and the scripts state them: of series they weigh averages, ours sums."""
+    entries, anchor = 1, 1
+    if spec.kind == "series":
+        entries = spec.length * spec.shape[0]
+        anchor = spec.shape[0] * (1 if model.loss == "reference" else model.window)
+    return model.sequence_weight * entries, model.anchor_weight * anchor, model.static_weight, model.dynamic_weight
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_paper_presets_are_its_table_of_hyperparameters(name: str) -> None:
+    def printed(key: str) -> float:
+        (row,) = published(SETS[name], f"hyperparameter/{key}", "DBSE")
+        return row.value
+
+    model = DBSE.published(name)
+    alpha, beta = printed("alpha"), printed("beta")
+    assert weights_of(model, TASKS[name]) == pytest.approx((1, alpha, beta, beta))
+    assert model.training.lr == printed("learning_rate")
+    assert (model.static_dim, model.dynamic_dim) == (printed("static_dim"), printed("dynamic_dim"))
+    assert model.training.batch_size == printed("batch_size") * (16 if name == "timit" else 1)
+    assert (model.training.max_epochs, model.feature_dim, model.hidden_dim) == (
+        RELEASED[name][6],
+        *RELEASED[name][4:6],
+    )
+    assert (model.subtract, model.anchor, model.kl_cycle, model.copies) == (True, "first", 0, 1)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_reference_presets_are_the_released_scripts(name: str) -> None:
+    weights, lr, batch_size, size, feature_dim, hidden_dim, epochs = RELEASED[name]
+    model, spec = DBSE.published(name, "reference"), TASKS[name]
+    assert weights_of(model, spec) == pytest.approx(weights)
+    assert (model.training.lr, model.training.batch_size, model.training.max_epochs) == (lr, batch_size, epochs)
+    assert (model.static_dim, model.dynamic_dim) == (size, size)
+    assert (model.feature_dim, model.hidden_dim) == (feature_dim, hidden_dim)
+    assert model.subtract == (spec.kind != "series")
+    assert model.anchor == {"air-quality": "last", "etth1": "middle"}.get(name, "first")
+    assert model.kl_cycle == (100 if name == "mug" else 0)
+    if spec.kind == "series":
+        assert model.window == (4 if name in ("mortality", "icu-unit") else 24)
+        assert model.copies == (10 if name in ("mortality", "icu-unit") else 15)
 
 
 def test_unknown_published_settings_are_named_with_a_suggestion() -> None:

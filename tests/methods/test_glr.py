@@ -282,6 +282,11 @@ def test_published_settings_have_the_sizes_of_the_paper() -> None:
     assert (months.windows, months.stretch, months.settings.copies) == (28, 201, 15)
     assert months.dynamic_prior.kernels == share_out(8, ("cauchy", "rbf"), 4)
     assert (months.decoder.rnn.hidden_size, months.decoder.mean.in_features) == (64, 32)
+    for name, batch, epochs in (("mortality", 20, 201), ("icu-unit", 20, 201), ("air-quality", 10, 251)):
+        found = GLR.published(name)
+        assert (found.training.batch_size, found.training.max_epochs, found.training.lr) == (batch, epochs, 1e-3)
+        assert (found.static_dim, found.dynamic_dim, found.dynamic_weight, found.cauchy_variance) == (8, 8, 0.1, 0.5)
+        assert (found.length_scale, found.kernel_scales, found.counterfactual_weight) == (2.0, 4, 1.0)
     with pytest.raises(SettingsError, match="air-quality"):
         GLR.published("sprites")
 

@@ -189,6 +189,14 @@ def test_actions_travel_with_the_dynamics_in_a_swap() -> None:
     assert np.allclose(swapped, expected.detach().numpy(), atol=1e-4)
 
 
+def test_observations_go_through_the_decoders_own_recurrence() -> None:
+    net = network(actions=3).eval()
+    codes = Factors(torch.randn(2, net.settings.static_dim), torch.randn(2, 6, net.settings.dynamic_dim))
+    with torch.no_grad():
+        made, observed = net.decode(codes), net.observe(codes).mean
+    assert torch.equal(made, observed.reshape(made.shape))
+
+
 def test_no_label_is_read() -> None:
     one = RWAE(**SMALL, actions=2, training=QUICK).fit(X)
     other = RWAE(**SMALL, actions=2, training=QUICK).fit(X, np.arange(24))

@@ -169,6 +169,9 @@ def test_published_settings_are_valid() -> None:
         validate(method)
         assert from_dict(VAE, to_dict(method)) == method
         assert (method.static_dim, method.dynamic_dim) == (8, 8)
+        window, batch, epochs = (24, 10, 200) if name == "air-quality" else (4, 20, 50)
+        training = method.training
+        assert (method.window, training.batch_size, training.max_epochs, training.lr) == (window, batch, epochs, 1e-3)
     with pytest.raises(SettingsError, match=r"'icu'\. Did you mean 'icu-unit'"):
         VAE.published("icu")
 

@@ -193,6 +193,12 @@ def test_spectral_penalties_by_hand() -> None:
     assert float(spectral_penalties(values, 13, modes=2, target="ball", penalty="real", threshold=0.5)[1]) == (
         pytest.approx(0.2 / 11)
     )
+    for more, near, zero in (
+        ({"penalty": "strict", "threshold": 0.5}, 2 * 0.2**2 + 0.56**2, 0.5**4),
+        ({"penalty": "ball", "threshold": 1.5}, 2 * (1.5 - 0.5), 0.5),
+    ):
+        found = float(spectral_penalties(values, 13, modes=2, target="ball", **more)[1])
+        assert found == pytest.approx((near + 8 * zero) / 11)
 
 
 # Parts

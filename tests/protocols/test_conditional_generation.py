@@ -251,6 +251,7 @@ def test_printed_numbers_stand_beside():
     printed = PROTOCOL.run(TrueModel(), data).find(role="published")
     row = next(row for row in printed if row.method == "DBSE" and row.metric == "accuracy")
     assert (row.value, row.factor, row.form) == (1.0, "motion, kept dynamics", "published")
+    assert (row.spread, row.source) == (0.0, "DBSE paper Tab. 10")  # Tab. 1 prints the same without a spread
     entropies = {(row.method, row.value) for row in printed if row.metric == "H(y|x)"}
     assert entropies == {(row.method, row.value) for row in published("Sprites", "H(y|x)")}
     assert {row.metric for row in printed} == METRICS - {"agreement KL"}

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 
 from fakes import DYNAMIC, STATIC, PlantedData, PlantedModel, groups
-from seqdis.errors import DataError, SettingsError
+from seqdis.errors import CapabilityError, DataError, SettingsError
 from seqdis.evaluation import published
+from seqdis.hyperparameters import signature
+from seqdis.methods import VAE
 from seqdis.protocols import LatentLeakage
+from seqdis.training import Training
 
 DATA = PlantedData(sizes=(120, 30, 120))
 QUICK = {"repeats": 2, "resamples": 20}
@@ -206,3 +209,17 @@ def test_printed_numbers_stand_in_the_same_group():
     assert all(
         published(name, place.key) or "KNN" in place.key for place in LatentLeakage.published for name in ("MUG",)
     )
+
+
+def test_samples_may_be_read_instead_of_means():
+    parts = DATA.parts()
+    model = VAE(code_dim=3, window=2, feature_dim=8, training=Training(max_epochs=1)).fit(parts["train"])
+    asked = LatentLeakage(**QUICK, forms=("corrected",))
+    means, samples = (asked.replace(codes=codes).run(model, DATA) for codes in ("means", "samples"))
+    for method in ("VAE", "untrained encoder"):
+        one, other = ([row.value for row in report.find(method=method)] for report in (means, samples))
+        assert one != other
+    assert means.find(method="PCA code") == samples.find(method="PCA code")
+    assert signature(asked) == signature(asked.replace(codes="means")) != signature(asked.replace(codes="samples"))
+    with pytest.raises(CapabilityError, match=r"codes='samples' draws from the posterior, which PlantedModel"):
+        asked.replace(codes="samples").run(APART, DATA)

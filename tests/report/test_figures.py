@@ -150,8 +150,15 @@ def test_missing_frames_are_blank_in_sources_only(squares, video):
 
 def test_painter_refuses_what_is_no_image():
     spec = DataSpec(kind="image", shape=(2, 4, 4), length=1)
-    with pytest.raises(DataError, match="1 or 3 channels"):
+    with pytest.raises(DataError, match="1, 3 or 4 channels"):
         Painter(spec, (1, 1))(np.zeros((1, 2, 4, 4)))
+
+
+def test_a_fourth_channel_is_opacity_before_white():
+    spec = DataSpec(kind="image", shape=(4, 1, 3), length=1, scale=(255.0,))
+    x = np.full((1, 4, 1, 3), 100, dtype=np.uint8)
+    x[0, 3, 0] = 0, 255, 51
+    assert Painter(spec, (1, 1))(x)[0, 0, :, 0].tolist() == [255, 100, 224]
 
 
 def test_padding_does_not_stretch_the_colours_of_spectrograms(spectrograms):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from seqdis.benchmark.summary import Group, Line
-from seqdis.report.glance import Glance, at_a_glance, digits, number
+from seqdis.report.glance import Glance, at_a_glance, digits, number, places_of
 
 NAN = float("nan")
 
@@ -84,6 +84,12 @@ def test_a_study_without_scores_is_an_empty_table():
 )
 def test_about_four_digits_of_the_largest_value(values, places):
     assert digits(values) == places
+
+
+def test_methods_far_below_the_controls_keep_their_digits():
+    low = replace(group().lines[0], mean=0.00072)
+    control = Line(method="untrained", role="control", mean=0.211, n=1, planned=1)
+    assert (places_of([low, control]), places_of([control]), places_of([])) == (6, 3, 3)
 
 
 def test_numbers_as_printed():

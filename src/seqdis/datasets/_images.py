@@ -12,6 +12,7 @@ import numpy.typing as npt
 from seqdis.errors import DataError
 
 Pixels = npt.NDArray[np.uint8]
+MAY_HOLD_ALPHA = (".png", ".tif", ".tiff", ".webp")
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".pgm", ".ppm", ".tif", ".tiff", ".webp")
 
 
@@ -33,7 +34,7 @@ def opencv() -> Any:
 
 
 def decoded(path: Path, *, colour: bool = True) -> Pixels:
-    """Pixels of an image file, (height, width, 3) in RGB, or (height, width, channels) as stored, with alpha last.
+    """Pixels of an image file, (height, width, 3) in RGB on black, or (height, width, channels) as stored, alpha last.
 
     Raises
     ------
@@ -46,11 +47,22 @@ def decoded(path: Path, *, colour: bool = True) -> Pixels:
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error}). Check that it is there and its permissions.") from error
     image = cv2.imdecode(content, cv2.IMREAD_COLOR if colour else cv2.IMREAD_UNCHANGED) if len(content) else None
+    if image is not None and colour and path.suffix.lower() in MAY_HOLD_ALPHA:
+        image = _on_black(image, cv2.imdecode(content, cv2.IMREAD_UNCHANGED))
     if image is None:
         raise DataError(f"{path} is no image that OpenCV can read, or is cut short; remove it or get it again.")
     if image.ndim == 2:
         image = image[..., None]
     return rgb(image) if image.shape[2] >= 3 else image
+
+
+def _on_black(image: Pixels, stored: Pixels) -> Pixels:
+    """The image with what is transparent in the stored one darkened: the colours behind it were never seen."""
+    if stored.ndim != 3 or stored.shape[2] != 4 or stored.shape[:2] != image.shape[:2]:
+        return image
+    opacity = stored[..., 3:] / np.float32(np.iinfo(stored.dtype).max)
+    blended: Pixels = np.rint(image * opacity).astype(np.uint8)
+    return blended
 
 
 def rgb(image: Pixels) -> Pixels:

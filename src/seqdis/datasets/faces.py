@@ -208,6 +208,8 @@ class FaceSequences(SequenceDataset):
                 chosen = steps[draw.permutation(len(steps))[: self.variants]]
                 kept = chosen[exists[chosen[:, 0], chosen[:, 1]].all(axis=1)]
                 found += [(look, course, way) for way in kept]
+        if not found:
+            raise DataError(f"{self.name}: no course of {self.length} steps has all its stills. Get the set again.")
         looks, courses, performances = zip(*found, strict=True)
         return np.array(looks), np.array(courses), np.array(performances)
 

@@ -25,6 +25,7 @@ Watcher = Callable[[int, int, dict[str, Any]], None]
 """Called with (epochs done, epochs at most, the epoch's record)."""
 
 JUDGED_AT_ONCE = 128
+JUDGED = "factor of two or more classes with one label per sequence"
 
 
 @hyperparameters
@@ -42,7 +43,8 @@ class Judge(Settings):
     filters, feature_dim, hidden_dim : int
         Sizes; the defaults are the published ones. See `JudgeNetwork`.
     factors : tuple of str
-        Which factors are judged; empty: all static and dynamic class factors with one label per sequence.
+        Which factors are judged; empty: all static and dynamic factors of two or more classes with one label per
+        sequence.
     floor : float
         Least accuracy on real test data, of every factor, below which no score is given.
     on_weak : "refuse" or "warn"
@@ -173,18 +175,14 @@ class Judge(Settings):
         known = [
             factor.name
             for factor in train.spec.factors
-            if factor.classes and factor.name in train.labels and np.ndim(train.labels[factor.name]) == 1
+            if len(factor.classes) > 1 and factor.name in train.labels and np.ndim(train.labels[factor.name]) == 1
         ]
         for name in self.factors:
             if name not in known:
-                raise DataError(
-                    f"{train.name}: {unknown_name('class factor with one label per sequence', name, known)}"
-                )
+                raise DataError(f"{train.name}: {unknown_name(JUDGED, name, known)}")
         if not known:
             names = ", ".join(factor.name for factor in train.spec.factors) or "none"
-            raise DataError(
-                f"{train.name}: a judge needs a class factor with one label per sequence; factors of the data: {names}."
-            )
+            raise DataError(f"{train.name}: a judge needs a {JUDGED}; factors of the data: {names}.")
         return self.factors or tuple(known)
 
     def targets(self, part: Sequences) -> dict[str, Tensor]:

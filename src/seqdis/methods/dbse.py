@@ -109,15 +109,16 @@ class DBSE(Disentangler):
     Departures of ours from the paper: of spectrograms the decoder is the released LSTM over time, where the paper
     decodes frame by frame; of series its last hidden layer has no rectifier, as released, and published settings weigh
     averages over the anchor window against averages over the sequence, as released, so that per value the anchor
-    counts for more, not for less as Eq. 5 with the paper's alpha would have it.
+    counts for more, not for less as Eq. 5 with the paper's alpha would have it. Those averages are over the longest
+    sequence, padding counted: a stay of 48 rows out of 80 has 0.55 of its average, its anchor all of its own.
 
     Initial weights: the released video and audio code draws convolutions and linear layers from
     N(0, 0.01^2), so that codes begin as unit noise around zero. Ours begin with small posterior
     variances, which reaches the same loss in about half the steps. Published settings keep the former.
 
-    Not reproduced: the static KL of MUG that a cumulative product switches off, batch losses with
-    anchor decoded a second time (same value), rotation of series that brings the anchor to the front
-    (anchors are taken by index instead), selection on test data.
+    Not reproduced: the static KL of MUG that a cumulative product switches off, batch losses with the anchor decoded a
+    second time (the same but for batch statistics and decoder noise), rotation of series that brings the anchor to the
+    front (anchors are taken by index instead), selection on test data. Left out: a clamp of log-variances.
 
     References
     ----------

@@ -17,7 +17,7 @@ from seqdis.losses import LossTerms
 from seqdis.nn.aggregate import CriticPenalty, KernelPenalty, beside_the_last
 from seqdis.nn.categorical import CategoricalReader, gumbel_softmax, likeliest, uniformity_and_entropy
 from seqdis.nn.codec import Codec, build_codec
-from seqdis.nn.elements import Features, Observation, join, observed_means, require_two_elements
+from seqdis.nn.elements import Features, Observation, join, require_two_elements
 from seqdis.nn.heads import start_certain
 from seqdis.nn.likelihood import reconstruction_error
 from seqdis.nn.network import Progress
@@ -227,10 +227,9 @@ class RWAENetwork(SequenceVAE[Codec]):
         """One sample of both codes, every step given the samples before it."""
         return self._drawn(self.body.elements(batch), generator)
 
-    def decode(self, factors: Factors) -> Tensor:
-        """(batch, elements * stride, *features): the mean observation under the likeliest action."""
-        action = None if self.action is None else likeliest(self.action(factors))
-        return observed_means(self._observe(factors, action), factors, self.stride)
+    def observe(self, codes: Factors) -> Observation:
+        """Predicted observations of codes under the likeliest action."""
+        return self._observe(codes, None if self.action is None else likeliest(self.action(codes)))
 
     def forward(self, batch: Batch, progress: Progress) -> LossTerms:
         """Reconstruction, the two penalties, the terms of the action code, and those of the critics."""

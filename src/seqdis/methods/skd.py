@@ -65,7 +65,8 @@ class SKD(Disentangler):
     eigenvalues meet, splits pairs where it ranks by distance to 1, hides part of the latent from the prediction
     error too, and its hinges jump. Here least squares have a ridge, and a linear layer follows the decoder's LSTM
     off images, since its states stay within -1 to 1. Missing values are read as zeros and count in no error. Terms
-    are sums, their weights divided by how many values. Sampling by convex combinations of test codes is left out.
+    are sums, their weights divided by how many values. Left out: sampling by convex combinations of test codes,
+    and networks without LSTMs, which can hide dynamics outside the linear map (a switch of the released code).
     With few steps, "sequence" magnifies rounding, hence the ridge of its published settings.
 
     References

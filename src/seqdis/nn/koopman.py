@@ -187,8 +187,9 @@ def spectral_penalties(
         "strict": (_power(values) - threshold**2).square(),
         "none": torch.zeros_like(values.real),
     }[penalty]
-    count = static.sum(-1)
-    return (off * static).sum(-1) / count.clamp(min=1), (near * ~static).sum(-1) / (dim - count).clamp(min=1)
+    zero = {"strict": threshold**4, "ball": max(threshold - 1, 0.0)}.get(penalty, 0.0)
+    missed, count = (dim - values.shape[-1]) * zero, static.sum(-1)
+    return (off * static).sum(-1) / count.clamp(min=1), ((near * ~static).sum(-1) + missed) / (dim - count).clamp(min=1)
 
 
 @torch.no_grad()

@@ -145,8 +145,10 @@ class Protocol(Settings, ABC):
                     value=row.value * place.unit,
                     spread=spread,
                 )
-                # Papers reprint one another's rows: the first place stands for all that agree.
-                rows.setdefault((row.method, place.metric, place.factor, row.value), moved)
+                # Papers reprint one another's rows: the first place that has a spread stands for all that agree.
+                known = rows.get(key := (row.method, place.metric, place.factor, row.value))
+                if known is None or (known.spread is None and moved.spread is not None):
+                    rows[key] = moved
         return list(rows.values())
 
 

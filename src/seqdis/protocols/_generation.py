@@ -65,7 +65,7 @@ class JudgedProtocol(Protocol):
             factor.name
             for factor in test.spec.factors
             if factor.kind == kind
-            and factor.classes
+            and len(factor.classes) > 1
             and np.ndim(test.labels.get(factor.name, 0)) == 1
             and factor.name in (self.judge.factors or test.labels)
         ]

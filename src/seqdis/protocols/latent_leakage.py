@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from seqdis.errors import DataError, SettingsError
-from seqdis.evaluation.controls import control_codes
+from seqdis.evaluation.controls import UNTRAINED, control_codes, samplers
 from seqdis.evaluation.metrics import bootstrap
 from seqdis.evaluation.parts import Model
 from seqdis.evaluation.probe import Codes
@@ -17,7 +17,7 @@ from seqdis.evaluation.report import Role, Score
 from seqdis.evaluation.tables import MAJORITY, Classifier, Table, joined, joined_labels, table_of, window_labels
 from seqdis.factors import Factors
 from seqdis.hyperparameters import hyper, hyperparameters
-from seqdis.protocols._base import BOTH, Form, Printed, Protocol, check_forms
+from seqdis.protocols._base import BOTH, CodesRead, Form, Printed, Protocol, check_forms
 from seqdis.protocols._leakage import KINDS, Group, Kind, Reading, leakage_rows
 from seqdis.sequences import Array, Sequences
 
@@ -72,6 +72,9 @@ class LatentLeakage(Protocol):
         Rows that a classifier of the corrected form is fitted on at most (drawn by whole sequences).
     resamples : int
         Resamples of the test sequences for the spread of the corrected form; 0: none.
+    codes : "means" or "samples"
+        What is read of the model and of its untrained network: posterior means, or one sample of every sequence
+        (papers do not say which).
 
     Notes
     -----
@@ -82,8 +85,7 @@ class LatentLeakage(Protocol):
     clean code either; how many combinations of test were shown stands in the notes. Dynamic codes are flattened
     over time, or summarised (mean, standard deviation, last) where lengths differ. A dynamic factor with labels
     per step is read position by position: each window's code predicts the majority label of its steps, and the
-    static code is paired with every position; all positions of a sequence stay on one side of a split. Codes are
-    posterior means.
+    static code is paired with every position; all positions of a sequence stay on one side of a split.
 
     The published form learns from test sequences of the very classes that it is scored on; the
     corrected one asks what codes of new sequences tell. It needs classes that occur in train.
@@ -115,6 +117,7 @@ class LatentLeakage(Protocol):
     standardise: bool = True
     max_rows: int = hyper(default=3000, at_least=10)
     resamples: int = hyper(default=200, at_least=0)
+    codes: CodesRead = hyper(default="means", identity="changed")
 
     def _measure(
         self, model: Model, parts: Mapping[str, Sequences], data: Any, controls: bool
@@ -123,10 +126,16 @@ class LatentLeakage(Protocol):
         if not self.classifiers:
             raise SettingsError("LatentLeakage.classifiers = (): expected 'SVC', 'RandomForest', 'KNN' or several.")
         names = self._factors(parts)
-        own = {name: Codes.of(model.encode(part), part).factors for name, part in parts.items()}
+        drawn = {
+            method: {name: draw(self.seed) for name, draw in draws.items()}
+            for method, draws in (samplers(model, parts) if self.codes == "samples" else {}).items()
+        }
+        read = drawn[type(model).__name__] if drawn else {name: model.encode(part) for name, part in parts.items()}
+        own = {name: Codes.of(codes, parts[name]).factors for name, codes in read.items()}
         coders = {type(model).__name__: own}
         if controls:
             coders |= {MAJORITY: own, **control_codes(model, parts, own, self.seed)}
+            coders |= {UNTRAINED: drawn[UNTRAINED]} if drawn else {}
         notes: dict[str, Any] = {"factors": dict(names)}
         rows: list[Score] = []
         for form in self.forms:

@@ -66,6 +66,12 @@ def digits(values: Sequence[float]) -> int:
     return min(max(3 - power if power >= 0 else 2 - power, 0), 8)
 
 
+def places_of(lines: Sequence[Any]) -> int:
+    """Digits after the point of all lines of a score: where methods lie far below controls, up to three more."""
+    coarse = digits([line.mean for line in lines])
+    return min(max(coarse, digits([line.mean for line in lines if line.role == "model"])), coarse + 3)
+
+
 def number(value: float | None, places: int) -> str:
     """A value as tables print it."""
     if value is None:
@@ -86,7 +92,7 @@ def _name(group: Any) -> str:
 
 
 def _row(group: Any, methods: Sequence[str], several: bool) -> tuple[str, ...]:
-    places = digits([line.mean for line in group.lines])
+    places = places_of(group.lines)
     own = {line.method: line for line in group.lines if line.role == "model"}
     controls = [line for line in group.lines if line.role == "control" and math.isfinite(line.mean)]
     if group.better:

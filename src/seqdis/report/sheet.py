@@ -154,10 +154,15 @@ class Painter:
 
 
 def _rgb(x: npt.NDArray[Any], white: float) -> Pixels:
-    """(time, channels, height, width) of bytes in [0, white] or of numbers in [0, 1] -> (time, height, width, 3)."""
-    if x.ndim != 4 or x.shape[1] not in (1, 3):
-        raise DataError(f"cannot draw elements of shape {x.shape[1:]}; expected (1 or 3 channels, height, width).")
+    """(time, channels, height, width) of bytes in [0, white] or of numbers in [0, 1] -> (time, height, width, 3).
+
+    A fourth channel is opacity, before the white of the page.
+    """
+    if x.ndim != 4 or x.shape[1] not in (1, 3, 4):
+        raise DataError(f"cannot draw elements of shape {x.shape[1:]}; expected (1, 3 or 4 channels, height, width).")
     fractions = np.clip(x / white if x.dtype == np.uint8 else np.nan_to_num(x), 0.0, 1.0)
+    if x.shape[1] == 4:
+        fractions = 1.0 - fractions[:, 3:] * (1.0 - fractions[:, :3])
     frames = np.rint(fractions * 255).astype(np.uint8).transpose(0, 2, 3, 1)
     return np.broadcast_to(frames, (*frames.shape[:3], 3)).copy()
 

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from seqdis.report.glance import ARROWS, NOTE, Glance, at_a_glance, digits, number
+from seqdis.report.glance import ARROWS, NOTE, Glance, at_a_glance, digits, number, places_of
 from seqdis.report.layout import EMPTY
 from seqdis.report.tables import escaped, markdown_row
 
@@ -186,7 +186,7 @@ def _section(group: Any, missing: Sequence[str]) -> str:
 
 
 def _scores(group: Any, missing: Sequence[str]) -> str:
-    places = digits([line.mean for line in group.lines])
+    places = places_of(group.lines)
     split = any(line.split_spread is not None for line in group.lines)
     sources = list(dict.fromkeys(line.source for line in group.lines if line.source))
     rows = [["method", "", "mean", "± seeds", *(["± splits"] if split else []), "n"]]
@@ -220,7 +220,7 @@ def _count(line: Any, missing: Sequence[str]) -> str:
 
 def _differences(group: Any) -> str:
     # A difference far below the scores is read to two digits more than they are.
-    coarse = digits([line.mean for line in group.lines])
+    coarse = places_of(group.lines)
     places = min(max(coarse, digits([each.mean for each in group.differences])), coarse + 2)
     rows = [["method", "minus", "mean difference", "95 % interval", "n", "over"], ["---", "---", *["---:"] * 3, "---"]]
     for each in group.differences:
