@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from seqdis import entries
-from seqdis.benchmark.store import Run, collect, design, plan
+from seqdis.benchmark.gathering import collect
+from seqdis.benchmark.store import Run, design, plan
 from seqdis.benchmark.study import STUDY_MODULE, Study
 from seqdis.benchmark.summary import check_reference
 from seqdis.disk import alone
@@ -101,7 +102,7 @@ def run_study(
     Returns
     -------
     report : Report
-        Rows of all that is in the store, see `seqdis.benchmark.store.collect`.
+        Rows of all that is in the store, see `seqdis.benchmark.gathering.collect`.
     failures : tuple of Outcome
         Runs that failed now. The others went on.
 

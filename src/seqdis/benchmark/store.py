@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,10 @@ from seqdis.datasets import SequenceDataset
 from seqdis.errors import SettingsError
 from seqdis.estimator import Disentangler
 from seqdis.evaluation.judge_cache import VERSION as JUDGE_VERSION
-from seqdis.evaluation.report import Report, Score, merge
-from seqdis.hyperparameters import signature, to_dict
+from seqdis.evaluation.report import Report, merge
+from seqdis.hyperparameters import signature
 from seqdis.protocols import Protocol
 from seqdis.sequences import Sequences
-from seqdis.training.checkpoint import RunFolder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,47 +174,6 @@ def design(study: Study, runs: Sequence[Run]) -> Design:
     )
 
 
-def collect(study: Study, runs: Sequence[Run]) -> Report:
-    """Every score in the store that belongs to the study, tidy: one row per method, split and seed.
-
-    Raises
-    ------
-    DataError
-        A file of scores is damaged.
-    """
-    kept = {run.name: _kept(run) for run in runs}
-    scores = [score for reports in kept.values() for report in reports for score in report]
-    done = [run for run in runs if run.done()]
-    return Report(
-        scores=tuple(dict.fromkeys(scores)),
-        settings={
-            "methods": {label: to_dict(model) for label, model in study.methods.items()},
-            "data": {label: to_dict(data) for label, data in study.data.items()},
-            "protocols": {protocol.name: to_dict(protocol) for protocol in study.protocols},
-        },
-        provenance={
-            "study": {
-                "name": study.name,
-                "title": study.title,
-                "reference": study.reference,
-                "splits": study.splits,
-                "summary": list(study.summary),
-            },
-            "code sizes": {label: _code_sizes(to_dict(model)) for label, model in study.methods.items()},
-            "seeds": list(study.seeds),
-            "lead": next(run.name for run in runs if run.leads),
-            "data": {run.split.label: run.split.fingerprints for run in runs},
-            "sequences": {run.split.label: run.split.sizes for run in runs},
-            "judges": _judges(runs, kept),
-            "counts": _counts(runs, kept),
-            "seconds with controls": _seconds_with_controls(kept),
-            "conditions": _conditions([report for reports in kept.values() for report in reports]),
-            "runs": [_about(run, kept[run.name]) for run in done],
-            "missing": [run.name for run in runs if not run.done()],
-        },
-    )
-
-
 def _split(label: str, data: SequenceDataset) -> Split:
     parts = data.replace().parts()
     test = parts.get("test")
@@ -242,77 +200,5 @@ def _kind(study: Study, splits: Sequence[Split]) -> SplitKind:
     return "same test" if len(splits) > 1 and len(tests) == 1 and "" not in tests else study.splits
 
 
-def _code_sizes(settings: dict[str, Any]) -> dict[str, int]:
-    return {name: settings[name] for name in ("static_dim", "dynamic_dim") if name in settings}
-
-
 def _key(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _kept(run: Run) -> list[Report]:
-    own = [Report.load(path) for path in map(run.scores_path, run.protocols) if path.exists()]
-    shared = [Report.load(path) for path in map(run.controls_path, run.protocols) if run.leads and path.exists()]
-    return [_named(run, report) for report in (*own, *shared)]
-
-
-def _named(run: Run, report: Report) -> Report:
-    """Rows as the study calls them; printed numbers belong to no split."""
-
-    def named(score: Score) -> Score:
-        if score.role == "model":
-            return replace(score, method=run.label, split=run.split.label, seed=run.seed)
-        return replace(score, split=run.split.label) if score.role == "control" else score
-
-    return replace(report, scores=tuple(named(score) for score in report))
-
-
-def _judges(runs: Sequence[Run], kept: Mapping[str, Sequence[Report]]) -> dict[str, Any]:
-    """What each split's judge made of real test data, where protocols asked one."""
-    return {
-        run.split.label: notes["judge"]
-        for run in runs
-        for report in kept[run.name]
-        for notes in report.provenance.values()
-        if isinstance(notes, dict) and "judge" in notes
-    }
-
-
-def _counts(runs: Sequence[Run], kept: Mapping[str, Sequence[Report]]) -> dict[str, Any]:
-    """How many sequences scores are of, by split, protocol, form and factor, where protocols say."""
-    found: dict[str, Any] = {}
-    for run in runs:
-        for report in kept[run.name]:
-            for protocol, notes in report.provenance.items():
-                if isinstance(notes, dict) and "counts" in notes:
-                    found.setdefault(run.split.label, {})[protocol] = notes["counts"]
-    return found
-
-
-def _seconds_with_controls(kept: Mapping[str, Sequence[Report]]) -> dict[str, dict[str, float]]:
-    """What the evaluation of runs took with which controls were measured, by run and protocol."""
-    found: dict[str, dict[str, float]] = {}
-    for name, reports in kept.items():
-        for report in reports:
-            if seconds := report.provenance.get("seconds with controls"):
-                found.setdefault(name, {}).update(seconds)
-    return found
-
-
-def _conditions(reports: Sequence[Report]) -> list[dict[str, Any]]:
-    """Hardware and versions of the evaluations, each combination once."""
-    found = [{key: report.provenance.get(key, {}) for key in ("hardware", "versions")} for report in reports]
-    return [each for i, each in enumerate(found) if each not in found[:i]]
-
-
-def _about(run: Run, reports: Sequence[Report]) -> dict[str, Any]:
-    history = RunFolder(run.folder).history()
-    return {
-        "method": run.label,
-        "split": run.split.label,
-        "seed": run.seed,
-        "folder": run.folder.name,
-        "epochs": len(history),
-        "fit_seconds": round(sum(record.get("seconds", 0.0) for record in history), 2),
-        "evaluation_seconds": {k: v for report in reports for k, v in report.provenance.get("seconds", {}).items()},
-    }

@@ -126,7 +126,7 @@ def summarise(report: Report, design: Design) -> tuple[Group, ...]:
     Parameters
     ----------
     report : Report
-        Rows with method, split and seed, see `seqdis.benchmark.store.collect`.
+        Rows with method, split and seed, see `seqdis.benchmark.gathering.collect`.
     design : Design
 
     Raises

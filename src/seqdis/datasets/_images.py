@@ -56,9 +56,9 @@ def decoded(path: Path, *, colour: bool = True) -> Pixels:
     return rgb(image) if image.shape[2] >= 3 else image
 
 
-def _on_black(image: Pixels, stored: Pixels) -> Pixels:
+def _on_black(image: Pixels, stored: npt.NDArray[Any] | None) -> Pixels:
     """The image with what is transparent in the stored one darkened: the colours behind it were never seen."""
-    if stored.ndim != 3 or stored.shape[2] != 4 or stored.shape[:2] != image.shape[:2]:
+    if stored is None or stored.dtype.kind != "u" or stored.shape != (*image.shape[:2], 4):
         return image
     opacity = stored[..., 3:] / np.float32(np.iinfo(stored.dtype).max)
     blended: Pixels = np.rint(image * opacity).astype(np.uint8)
