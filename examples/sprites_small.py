@@ -1,4 +1,4 @@
-"""Sprites at 32 x 32 pixels: the whole evaluation of video on two cores in half an hour, DBSE beside every control.
+"""Sprites at 32 x 32 pixels: the whole evaluation of video on two cores, DBSE beside every control.
 
 Run it with `seqdis bench examples/sprites_small.py`; it needs the layers of Sprites (`seqdis data fetch sprites`).
 One job: the fit uses all cores. What comes out is described in docs/video.md.

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from torch import nn
 
 from seqdis.factors import Factors
 from seqdis.nn.network import Network
@@ -57,7 +58,7 @@ def cut(made: Array, like: Sequences) -> Array:
     return made
 
 
-def device_of(network: Network) -> torch.device:
+def device_of(network: nn.Module) -> torch.device:
     """Where its parameters lie."""
     return next(network.parameters()).device
 

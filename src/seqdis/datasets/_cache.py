@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import uuid
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -14,6 +13,8 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 import platformdirs
+
+from seqdis.disk import replacing
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -60,11 +61,5 @@ def prepared(name: str, key: str, build: Callable[[], Mapping[str, npt.NDArray[A
 
 
 def _store(path: Path, arrays: Arrays) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.stem}.{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            np.savez(file, **cast(Any, arrays))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as partial, partial.open("wb") as file:
+        np.savez(file, **cast(Any, arrays))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqdis.datasets._cache import cache_folder
+from seqdis.disk import replacing
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -86,21 +86,15 @@ def _opened(path: Path, shape: tuple[int, ...]) -> Bytes | None:
 
 
 def _store(path: Path, shape: tuple[int, ...], blocks: Iterable[Bytes]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.stem}.{uuid.uuid4().hex}.tmp")
     digest = hashlib.sha256()
-    try:
-        # Plain writes, not a writable map: a full disk is then an error and not the end of the process.
-        with temporary.open("wb") as file:
-            np.lib.format.write_array_header_1_0(
-                file,
-                {"descr": np.lib.format.dtype_to_descr(np.dtype(np.uint8)), "fortran_order": False, "shape": shape},
-            )
-            for block in blocks:
-                values = np.ascontiguousarray(block)
-                digest.update(values.data)
-                file.write(values.data)
-            file.write(digest.digest())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    # Plain writes, not a writable map: a full disk is then an error and not the end of the process.
+    with replacing(path) as partial, partial.open("wb") as file:
+        np.lib.format.write_array_header_1_0(
+            file,
+            {"descr": np.lib.format.dtype_to_descr(np.dtype(np.uint8)), "fortran_order": False, "shape": shape},
+        )
+        for block in blocks:
+            values = np.ascontiguousarray(block)
+            digest.update(values.data)
+            file.write(values.data)
+        file.write(digest.digest())

@@ -13,6 +13,7 @@ from sklearn.exceptions import NotFittedError
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from seqdis.coding import device_of
 from seqdis.errors import CapabilityError, DataError, SeqdisError, unknown_name
 from seqdis.evaluation.fitting import seeded
 from seqdis.evaluation.judge_network import JudgeNetwork
@@ -141,7 +142,7 @@ class Judge(Settings):
         """
         if not hasattr(self, "network_"):
             raise NotFittedError("this Judge is not fitted yet: call fit(train, valid).")
-        store = Store(self._as_sequences(X, lengths), self.spec_, _device(self.network_))
+        store = Store(self._as_sequences(X, lengths), self.spec_, device_of(self.network_))
         self.network_.eval()
         with torch.inference_mode():
             outputs = [self.network_(store.take(rows)) for rows in torch.arange(len(store)).split(JUDGED_AT_ONCE)]
@@ -263,12 +264,8 @@ class _Labelled:
     """Sequences and their labels on the device of a network."""
 
     def __init__(self, part: Sequences, targets: dict[str, Tensor], network: JudgeNetwork) -> None:
-        self.store = Store(part, part.spec, _device(network))
+        self.store = Store(part, part.spec, device_of(network))
         self.targets = targets
-
-
-def _device(network: JudgeNetwork) -> torch.device:
-    return next(network.parameters()).device
 
 
 def _loss(scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

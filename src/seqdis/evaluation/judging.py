@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol, cast
 import numpy as np
 import torch
 
+from seqdis.coding import device_of
 from seqdis.errors import CapabilityError, SeqdisError
 from seqdis.evaluation.judge import Judge
 from seqdis.evaluation.judge_cache import fitted_judge
@@ -168,7 +169,7 @@ def prior_codes(model: Generative, n: int, windows: int, *, mean: bool, seed: in
         Step means along a sampled path instead of the samples.
     seed : int
     """
-    generator = torch.Generator(next(model.network_.parameters()).device).manual_seed(seed)
+    generator = torch.Generator(device_of(model.network_)).manual_seed(seed)
     with torch.inference_mode():
         return model.network_.prior(n, windows, generator, mean=mean).to("cpu")
 

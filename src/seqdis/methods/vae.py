@@ -7,6 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from seqdis.coding import device_of
 from seqdis.estimator import Disentangler, Presets
 from seqdis.factors import Factors, Gaussian, Posterior
 from seqdis.hyperparameters import hyper, hyperparameters
@@ -232,7 +233,7 @@ def _repeated(code: Tensor, count: int) -> Tensor:
 
 
 def _normal(network: nn.Module, shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
-    return torch.randn(shape, generator=generator, device=next(network.parameters()).device)
+    return torch.randn(shape, generator=generator, device=device_of(network))
 
 
 def _published(window: int, batch: int, epochs: int) -> dict[str, Any]:

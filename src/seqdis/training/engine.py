@@ -119,7 +119,7 @@ def coding_device(accelerator: str) -> torch.device:
 
 def has_bfloat16(accelerator: str) -> bool:
     """Whether the processor, or the GPU that ``accelerator`` picks, computes with bfloat16 in hardware."""
-    if accelerator == "cuda" or (accelerator == "auto" and torch.cuda.is_available()):
+    if coding_device(accelerator).type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older releases of torch do not say
     return accelerator != "mps" and bool(known.get("avx512_bf16") or known.get("amx_bf16"))
