@@ -236,6 +236,25 @@ def test_stages_tell_the_steps_of_a_fit_and_the_protocols_that_begin(tmp_path):
     assert seen == []  # nothing was missing
 
 
+def test_labels_tell_protocols_of_one_kind_apart(tmp_path):
+    """Scores, notes and times of each stand under its label."""
+    protocols = {"swaps": SwapFidelity(), "other_swaps": SwapFidelity(seed=1)}
+    study = toy_study(methods={"DBSE": FULL}, seeds=(0,), reference="average frame", protocols=protocols)
+    report, failures = run_study(study, store=tmp_path)
+    assert failures == ()
+    assert {score.protocol for score in report} == set(protocols)
+    alone = [
+        [replace(score, protocol="") for score in run_study(replace(study, protocols=(one,)), store=tmp_path)[0]]
+        for one in protocols.values()
+    ]
+    labelled = [[replace(score, protocol="") for score in report if score.protocol == label] for label in protocols]
+    assert labelled == alone
+    assert report.settings["protocols"]["other_swaps"]["seed"] == 1
+    assert set(report.provenance["seconds with controls"]["DBSE, toy, seed 0"]) == set(protocols)
+    groups = summarise(report, design(study, plan(study, tmp_path)))
+    assert {group.protocol for group in groups} == set(protocols)
+
+
 def test_at_least_one_job(tmp_path):
     with pytest.raises(SettingsError, match="jobs = 0: expected at least 1"):
         run_study(toy_study(), store=tmp_path, jobs=0)

@@ -44,7 +44,7 @@ def test_training_data_alone_make_a_run_but_scores_belong_to_all_parts(tmp_path)
     )
     assert few.split.fingerprints["train"] == many.split.fingerprints["train"]
     assert few.folder == many.folder
-    (protocol,) = few.protocols
+    (protocol,) = few.protocols.values()
     assert few.scores_path(protocol) != many.scores_path(protocol)
     assert few.controls_path(protocol) != many.controls_path(protocol)
 
@@ -52,7 +52,7 @@ def test_training_data_alone_make_a_run_but_scores_belong_to_all_parts(tmp_path)
 @pytest.mark.parametrize("place", ["scores_path", "controls_path"])
 def test_scores_of_another_version_of_a_protocol_are_not_reused(tmp_path, monkeypatch, place):
     run = plan(toy_study(), tmp_path)[0]
-    (protocol,) = run.protocols
+    (protocol,) = run.protocols.values()
     before = getattr(run, place)(protocol)
     monkeypatch.setattr(type(protocol), "version", type(protocol).version + 1)
     assert getattr(run, place)(protocol) != before

@@ -29,7 +29,7 @@ def collect(study: Study, runs: Sequence[Run]) -> Report:
         settings={
             "methods": {label: to_dict(model) for label, model in study.methods.items()},
             "data": {label: to_dict(data) for label, data in study.data.items()},
-            "protocols": {protocol.name: to_dict(protocol) for protocol in study.protocols},
+            "protocols": {label: to_dict(protocol) for label, protocol in study.labelled_protocols().items()},
         },
         provenance={
             "study": {
@@ -60,20 +60,28 @@ def _code_sizes(settings: dict[str, Any]) -> dict[str, int]:
 
 
 def _kept(run: Run) -> list[Report]:
-    own = [Report.load(path) for path in map(run.scores_path, run.protocols) if path.exists()]
-    shared = [Report.load(path) for path in map(run.controls_path, run.protocols) if run.leads and path.exists()]
-    return [_named(run, report) for report in (*own, *shared)]
+    own = [(label, run.scores_path(protocol)) for label, protocol in run.protocols.items()]
+    shared = [(label, run.controls_path(protocol)) for label, protocol in run.protocols.items() if run.leads]
+    return [_named(run, label, Report.load(path)) for label, path in (*own, *shared) if path.exists()]
 
 
-def _named(run: Run, report: Report) -> Report:
-    """Rows as the study calls them; printed numbers belong to no split."""
+def _named(run: Run, label: str, report: Report) -> Report:
+    """Rows and notes as the study calls them; printed numbers belong to no split."""
+    own = run.protocols[label].name
+
+    def labelled(notes: Mapping[str, Any]) -> dict[str, Any]:
+        return {label if key == own else key: value for key, value in notes.items()}
 
     def named(score: Score) -> Score:
+        score = replace(score, protocol=label)
         if score.role == "model":
             return replace(score, method=run.label, split=run.split.label, seed=run.seed)
         return replace(score, split=run.split.label) if score.role == "control" else score
 
-    return replace(report, scores=tuple(named(score) for score in report))
+    provenance = labelled(report.provenance)
+    for times in ("seconds", "seconds with controls"):
+        provenance |= {times: labelled(provenance[times])} if times in provenance else {}
+    return replace(report, scores=tuple(named(score) for score in report), provenance=provenance)
 
 
 def _notes(runs: Sequence[Run], kept: Mapping[str, Sequence[Report]], key: str) -> dict[str, dict[str, Any]]:

@@ -57,7 +57,7 @@ class Stage:
     ----------
     run : Run
     what : str
-        "fit", or the name of the protocol that begins.
+        "fit", or the label of the protocol that begins.
     done, total : int
         Steps of the fit, those before a kill counted; or protocols before this one, and all.
     record : mapping or None
@@ -182,8 +182,8 @@ def execute(run: Run, watch: StageWatcher | None = None) -> None:
             "hardware": provenance({})["hardware"],
         }
         model = run.model.replace().fit(data, out=run.folder, about=about, watch=partial(stage, "fit"))
-        for before, protocol in enumerate(run.protocols):
-            stage(protocol.name, before, len(run.protocols))
+        for before, (label, protocol) in enumerate(run.protocols.items()):
+            stage(label, before, len(run.protocols))
             _evaluate(run, model, data, protocol)
 
 
@@ -267,7 +267,7 @@ def _submit(pool: ProcessPoolExecutor, run: Run) -> Future[Outcome]:
 
 
 def _of_study_file(run: Run) -> bool:
-    entries_used = (run.model, run.split.data, *run.protocols)
+    entries_used = (run.model, run.split.data, *run.protocols.values())
     return any(type(entry).__module__.startswith(STUDY_MODULE) for entry in entries_used)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,7 @@ class Run:
         What the study calls the method.
     model : Disentangler
         With the seed set.
+    protocols : mapping from label to Protocol
     leads : bool
         Whether the controls of its split are measured with this run.
     command : str
@@ -69,7 +70,7 @@ class Run:
     label: str
     model: Disentangler
     split: Split
-    protocols: tuple[Protocol, ...]
+    protocols: Mapping[str, Protocol]
     store: Path
     leads: bool
     command: str = ""
@@ -101,12 +102,13 @@ class Run:
 
     def report(self) -> Report:
         """The model's own rows so far, with what the protocols noted of it."""
-        return merge([Report.load(path) for path in map(self.scores_path, self.protocols) if path.exists()])
+        return merge([Report.load(path) for path in map(self.scores_path, self.protocols.values()) if path.exists()])
 
     def done(self) -> bool:
         """Whether nothing is left to fit or to evaluate."""
-        paths = [self.scores_path(protocol) for protocol in self.protocols]
-        paths += [self.controls_path(protocol) for protocol in self.protocols if self.leads]
+        protocols = self.protocols.values()
+        paths = [self.scores_path(protocol) for protocol in protocols]
+        paths += [self.controls_path(protocol) for protocol in protocols if self.leads]
         return all(path.exists() for path in paths)
 
     def _conditions(self, protocol: Protocol) -> str:
@@ -132,7 +134,7 @@ def plan(study: Study, store: str | Path, command: str = "") -> list[Run]:
         if twin != split.label:
             raise SettingsError(f"Study.data: '{twin}' and '{split.label}' are the same sequences. Leave one out.")
     able = list(study.methods)
-    if any(protocol.draws_from_prior for protocol in study.protocols):  # so do its controls
+    if any(protocol.draws_from_prior for protocol in study.labelled_protocols().values()):  # so do its controls
         able = [label for label, model in study.methods.items() if model.has_encoder and model.probabilistic] or able
     lead = able[0]
     return [
@@ -140,7 +142,7 @@ def plan(study: Study, store: str | Path, command: str = "") -> list[Run]:
             label=label,
             model=model.replace(training__seed=seed),
             split=split,
-            protocols=tuple(study.protocols),
+            protocols=study.labelled_protocols(),
             store=Path(store),
             leads=label == lead and seed == study.seeds[0],
             command=command,

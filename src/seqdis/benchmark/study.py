@@ -18,7 +18,7 @@ from seqdis.datasets import SequenceDataset
 from seqdis.entries import name_of
 from seqdis.errors import SeqdisError, SettingsError, unknown_name
 from seqdis.estimator import Disentangler
-from seqdis.hyperparameters import signature, validate
+from seqdis.hyperparameters import Settings, signature, validate
 from seqdis.protocols import Protocol
 
 STUDY_MODULE = "seqdis_study_"
@@ -40,8 +40,9 @@ class Study:
         size of "PCA code" are its own. Where a protocol draws from priors, the first one that has a prior.
     data : mapping from label to SequenceDataset
         Splits. Those of one data set (equal ``name``) are averaged over, others never.
-    protocols : tuple of Protocol
-        Each kind once: rows are told apart by the protocol's name.
+    protocols : tuple of Protocol, or mapping from label to Protocol
+        Results call a protocol by its name, and by its label where there is one: so one kind may occur with several
+        settings, as ``{"leakage of hair": LatentLeakage(static_factor="hair"), ...}``.
     seeds : tuple of int
         Set ``training.seed`` of every method.
     reference : str
@@ -75,11 +76,16 @@ class Study:
     title: str
     methods: Mapping[str, Disentangler]
     data: Mapping[str, SequenceDataset]
-    protocols: Sequence[Protocol]
+    protocols: Sequence[Protocol] | Mapping[str, Protocol]
     reference: str
     seeds: Sequence[int] = (0, 1, 2, 3, 4)
     splits: Literal["random", "independent"] = "random"
     summary: Sequence[str] = ()
+
+    def labelled_protocols(self) -> dict[str, Protocol]:
+        """Protocols by what results call them."""
+        given = self.protocols
+        return dict(given) if isinstance(given, Mapping) else {protocol.name: protocol for protocol in given}
 
     def check(self) -> None:
         """Refuse, before hours of work, what could not be run or told apart.
@@ -95,7 +101,8 @@ class Study:
         if self.splits not in ("random", "independent"):
             raise SettingsError(f"Study.splits = {self.splits!r}: expected 'random' or 'independent'.")
         self._check_types()
-        for settings in (*self.methods.values(), *self.data.values(), *self.protocols):
+        protocols = self.labelled_protocols()
+        for settings in (*self.methods.values(), *self.data.values(), *protocols.values()):
             validate(settings)
         for seed in self.seeds:
             validate(next(iter(self.methods.values())).replace(training__seed=seed))
@@ -104,12 +111,10 @@ class Study:
         if self.reference not in self.methods and (near or not self.reference):
             raise SettingsError(f"Study.reference: {unknown_name('method', self.reference, self.methods)}")
         _refuse_twice("seeds", [str(seed) for seed in self.seeds])
-        _refuse_twice("protocols", [protocol.name for protocol in self.protocols])
-        signatures = {
-            label: f"{name_of(type(model))} {signature(model.replace(training__seed=0))}"
-            for label, model in self.methods.items()
-        }
-        _refuse_same("methods", signatures)
+        if not isinstance(self.protocols, Mapping):
+            _refuse_twice("protocols", [protocol.name for protocol in self.protocols], "label them in a mapping")
+        _refuse_same("methods", {label: model.replace(training__seed=0) for label, model in self.methods.items()})
+        _refuse_same("protocols", protocols)
 
     def _check_types(self) -> None:
         labelled: tuple[tuple[str, object, type], ...] = (
@@ -126,9 +131,10 @@ class Study:
             raise SettingsError(f"Study.summary = {self.summary!r}: expected a tuple of patterns.")
         _refuse_other("summary", self.summary, str)
         for name, listed, kind in (("protocols", self.protocols, Protocol), ("seeds", self.seeds, int)):
-            if not isinstance(listed, Sequence) or not listed:
+            values = tuple(listed.values()) if isinstance(listed, Mapping) and kind is Protocol else listed
+            if not isinstance(values, Sequence) or not values:
                 raise SettingsError(f"Study.{name} = {listed!r}: expected a tuple of one or more.")
-            _refuse_other(name, listed, kind)
+            _refuse_other(name, values, kind)
 
 
 def load_study(path: str | Path) -> Study:
@@ -174,15 +180,16 @@ def _refuse_other(name: str, given: Iterable[object], kind: type) -> None:
             raise SettingsError(f"Study.{name} holds {value!r}: expected {kind.__name__}, such as an instance of it.")
 
 
-def _refuse_twice(name: str, given: Sequence[str]) -> None:
+def _refuse_twice(name: str, given: Sequence[str], otherwise: str = "make two studies") -> None:
     twice = [value for value, count in Counter(given).items() if count > 1]
     if twice:
-        raise SettingsError(f"Study.{name} has {', '.join(twice)} more than once: give each once, or make two studies.")
+        raise SettingsError(f"Study.{name} has {', '.join(twice)} more than once: give each once, or {otherwise}.")
 
 
-def _refuse_same(name: str, signatures: Mapping[str, str]) -> None:
+def _refuse_same(name: str, labelled: Mapping[str, Settings]) -> None:
     first: dict[str, str] = {}
-    for label, value in signatures.items():
+    for label, settings in labelled.items():
+        value = f"{name_of(type(settings))} {signature(settings)}"
         if value in first:
             raise SettingsError(
                 f"Study.{name}: '{first[value]}' and '{label}' have the same settings, so they would be one run "

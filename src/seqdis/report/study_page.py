@@ -88,7 +88,7 @@ def _judges(judges: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 def _counts(counts: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[str]:
     return [
-        f"Sequences, {escaped(split)}, {protocol}, {form} form: "
+        f"Sequences, {escaped(split)}, {escaped(protocol)}, {form} form: "
         + "; ".join(
             f"{escaped(factor)} {count['n']}, inception score and entropies of {count['m']} of each class"
             for factor, count in factors.items()
@@ -145,7 +145,7 @@ def _times(runs: Sequence[Mapping[str, Any]]) -> list[str]:
 def _times_with_controls(runs: Mapping[str, Mapping[str, float]]) -> list[str]:
     return [
         f"Evaluation with controls ({escaped(run)}): "
-        + ", ".join(f"{protocol} {seconds:.3g} s" for protocol, seconds in by_protocol.items())
+        + ", ".join(f"{escaped(protocol)} {seconds:.3g} s" for protocol, seconds in by_protocol.items())
         + ", wall time."
         for run, by_protocol in runs.items()
     ]
