@@ -228,9 +228,11 @@ def test_mutual_information_runs_from_nothing_to_the_log_of_the_batch() -> None:
     assert mutual_information(alone[0], one, alone[1], other).item() == 0.0
 
 
-def test_counting_the_training_sequences_adds_their_log_and_clips_at_zero() -> None:
+def test_as_released_the_variance_is_a_scale_and_the_log_of_the_training_sequences_is_added_before_clipping() -> None:
     codes = codes_of(0)
-    plain = mutual_information(*codes).item()
+    wide = [Gaussian(part.mean, 2 * part.logvar) if isinstance(part, Gaussian) else part for part in codes]
+    plain = mutual_information(*wide).item()
+    assert plain != pytest.approx(mutual_information(*codes).item(), rel=1e-3)
     assert mutual_information(*codes, population=1000).item() == pytest.approx(plain + math.log(1000), rel=1e-5)
     static, q_static, dynamic, q_dynamic = codes_of(0)
     narrow = Gaussian(q_static.mean, torch.full_like(q_static.mean, -9.0))

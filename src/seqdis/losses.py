@@ -97,8 +97,9 @@ def mutual_information(
     valid : Tensor of bool, (batch, time), or None
         False on padded steps, which are left out.
     population : int or None
-        A number N of training sequences adds log N to every sequence's part and clips it at zero, as the
-        released code of C-DSVAE and SPYL does.
+        A number N of training sequences: as the released code of C-DSVAE and SPYL, which takes the log-variance for a
+        logarithm of the standard deviation, adds log N to every sequence's part and clips it at zero, below which
+        that density would take it without bound.
 
     Notes
     -----
@@ -109,6 +110,8 @@ def mutual_information(
     ----------
     Chen, Li, Grosse, Duvenaud. Isolating Sources of Disentanglement in VAEs. NeurIPS 2018, Section 4.1.
     """
+    if population is not None:
+        q_static, q_dynamic = (Gaussian(q.mean, 2.0 * _logvar(q)) for q in (q_static, q_dynamic))
     of_static = _log_densities(static, q_static)
     of_dynamic = _log_densities(dynamic.transpose(0, 1), q_dynamic.map(lambda code: code.transpose(0, 1)))
     if valid is None:

@@ -12,11 +12,10 @@ from seqdis.errors import SettingsError
 from seqdis.estimator import Disentangler, Presets
 from seqdis.factors import Gaussian, Posterior
 from seqdis.hyperparameters import hyper, hyperparameters
-from seqdis.losses import LossTerms, kl_gaussian, kl_standard
+from seqdis.losses import LossTerms
 from seqdis.nn.bodies import FrameBody, SeriesBody, build_body
 from seqdis.nn.elements import elements_of
 from seqdis.nn.heads import start_certain
-from seqdis.nn.likelihood import reconstruction_error
 from seqdis.nn.network import Progress
 from seqdis.nn.pooling import ManyElements, statistics_of, window_profile, window_statistics
 from seqdis.nn.sequence_vae import SequenceVAE
@@ -175,15 +174,9 @@ class DBMENetwork(SequenceVAE[FrameBody | SeriesBody]):
 
     def forward(self, batch: Batch, progress: Progress) -> LossTerms:
         """The evidence bound; the static posterior is fixed, so its KL is only reported."""
-        settings, generator = self.settings, progress.generator
-        posterior = self.encode(batch)
-        codes = posterior.sample(generator)
-        kl_dynamic = kl_gaussian(posterior.dynamic, self.dynamic_prior(codes.dynamic))
-        if codes.lengths is not None:
-            kl_dynamic = kl_dynamic * codes.valid()
-        terms = LossTerms().add("reconstruction", reconstruction_error(self.observe(codes), batch).mean())
-        terms.add("kl_static", kl_standard(posterior.static).mean(), settings.static_weight)
-        return terms.add("kl_dynamic", kl_dynamic.sum(1).mean(), settings.dynamic_weight)
+        settings, posterior = self.settings, self.encode(batch)
+        codes = posterior.sample(progress.generator)
+        return self.bound(batch, posterior, codes, (1.0, settings.static_weight, settings.dynamic_weight))
 
     def _statistics(self, batch: Batch) -> tuple[Tensor, Tensor]:
         window = self.settings.window

@@ -11,15 +11,14 @@ from torch import Tensor
 
 from seqdis.errors import SettingsError
 from seqdis.estimator import Disentangler, Presets
-from seqdis.factors import Factors, Gaussian, Posterior
+from seqdis.factors import Factors, Posterior
 from seqdis.hyperparameters import hyper, hyperparameters
-from seqdis.losses import LossTerms, kl_gaussian, kl_standard, mutual_information, pairwise_kl
+from seqdis.losses import LossTerms, mutual_information, pairwise_kl
 from seqdis.nn import contrast
 from seqdis.nn.codec import Codec, build_codec
 from seqdis.nn.contrast import Negatives, Part
 from seqdis.nn.elements import require_two_elements
 from seqdis.nn.heads import initialise_like_dcgan, start_certain
-from seqdis.nn.likelihood import reconstruction_error
 from seqdis.nn.network import Progress
 from seqdis.nn.recurrent import RecurrentHeads, start_loud
 from seqdis.nn.sequence_vae import SequenceVAE
@@ -195,20 +194,13 @@ class SPYLNetwork(SequenceVAE[Codec]):
         released = settings.variant == "reference"
         posterior = self.encode(batch)
         codes = posterior.sample(generator)
-        error = reconstruction_error(self.observe(codes), batch)
-        kl_dynamic = kl_gaussian(posterior.dynamic, self.dynamic_prior(codes.dynamic))
-        density = _variance_as_scale if released else lambda q: q
-        valid = None if codes.lengths is None else codes.valid()
-        if valid is not None:
-            kl_dynamic = kl_dynamic * valid
         mutual = mutual_information(
-            *(codes.static, density(posterior.static), codes.dynamic, density(posterior.dynamic)),
-            valid,
+            *(codes.static, posterior.static, codes.dynamic, posterior.dynamic),
+            None if codes.lengths is None else codes.valid(),
             settings.population if released else None,
         )
-        terms = LossTerms().add("reconstruction", error.mean(), settings.reconstruction_weight)
-        terms.add("kl_static", kl_standard(posterior.static).mean(), settings.static_weight)
-        terms.add("kl_dynamic", kl_dynamic.sum(1).mean(), settings.dynamic_weight)
+        weights = (settings.reconstruction_weight, settings.static_weight, settings.dynamic_weight)
+        terms = self.bound(batch, posterior, codes, weights)
         terms.add("mutual_information", mutual, settings.mutual_weight)
         if progress.epoch < settings.warm_up or settings.contrast_weight == 0:
             return terms
@@ -259,11 +251,6 @@ class SPYLNetwork(SequenceVAE[Codec]):
             members = contrast.bank_negatives(distance, settings.negatives, 2 * n, generator)
             terms[part] = contrast.info_nce(own.mean, view.mean, others.mean, members, settings.temperature)
         return terms
-
-
-def _variance_as_scale(q: Gaussian) -> Gaussian:
-    """The density that the released code computes: standard deviation equal to the variance."""
-    return Gaussian(q.mean, None if q.logvar is None else 2.0 * q.logvar)
 
 
 def _published(weights: tuple[float, ...], dims: tuple[int, int], batch: int, lr: float, **more: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from seqdis.factors import Factors, Gaussian, Posterior
-from seqdis.losses import product
+from seqdis.losses import NEVER, product
 from seqdis.nn.network import Network
 from seqdis.sequences import Batch
 
@@ -49,6 +49,24 @@ def info_nce(
     alike = (anchor * positive).sum(-1, keepdim=True)
     logits = torch.cat([alike, product(anchor, views.mT).gather(1, negatives)], dim=1) / temperature
     return (torch.logsumexp(logits, 1) - logits[:, 0]).mean()
+
+
+def nt_xent(
+    one: Float[Tensor, "batch dim"], other: Float[Tensor, "batch dim"], temperature: float
+) -> Float[Tensor, ""]:
+    """``-log(e+ / sum_j e_j)`` with ``e = exp(cosine / temperature)``, averaged over both codes of every sequence.
+
+    Each of the 2n codes is to be similar to the other one of its sequence, and dissimilar to the 2n - 2 of others.
+
+    References
+    ----------
+    Chen, Kornblith, Norouzi, Hinton. A Simple Framework for Contrastive Learning. ICML 2020, Eq. 1.
+    """
+    codes = normalize(torch.cat([one, other]).float(), dim=-1)
+    count = len(one)
+    alike = product(codes, codes.mT) / temperature
+    alike = alike.masked_fill(torch.eye(2 * count, dtype=torch.bool, device=codes.device), NEVER)
+    return (torch.logsumexp(alike, 1) - alike.diagonal(count).repeat(2)).mean()
 
 
 def nearest_third(distance: Float[Tensor, "batch candidates"]) -> Int[Tensor, "batch third"]:

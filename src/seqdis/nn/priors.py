@@ -37,13 +37,22 @@ class AutoregressivePrior(nn.Module):
         ``mean`` returns the step means along the sampled path (published evaluations decode those);
         otherwise the samples themselves.
         """
+        steps, codes = self.path(n, length, generator)
+        return steps.mean if mean else codes
+
+    def path(
+        self, n: int, length: int, generator: torch.Generator | None = None
+    ) -> tuple[Gaussian, Float[Tensor, "n length dim"]]:
+        """The distribution of every step of a sampled path, and the path."""
         weight = self.gaussian.mean.weight
         code = torch.zeros(n, self.dim, device=weight.device, dtype=weight.dtype)
         state: tuple[Tensor, Tensor] | None = None
-        steps: list[Tensor] = []
+        steps: list[tuple[Tensor, Tensor, Tensor]] = []
         for _ in range(length):
             hidden, state = self.rnn(code.unsqueeze(1), state)
             step = self.gaussian(hidden[:, 0])
+            assert step.logvar is not None
             code = step.sample(generator)
-            steps.append(step.mean if mean else code)
-        return torch.stack(steps, dim=1)
+            steps.append((step.mean, step.logvar, code))
+        mean, logvar, codes = (torch.stack(parts, dim=1) for parts in zip(*steps, strict=True))
+        return Gaussian(mean, logvar), codes

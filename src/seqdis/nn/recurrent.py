@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -9,7 +11,7 @@ from torch.nn.functional import softplus
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from seqdis.factors import Gaussian, Posterior
-from seqdis.nn.elements import Features
+from seqdis.nn.elements import Features, join
 from seqdis.nn.heads import GaussianHead
 
 
@@ -46,6 +48,50 @@ class RecurrentHeads(nn.Module):
         """Posteriors of every sequence; padding changes nothing before it."""
         states, ends = over_time(self.both_ways, elements)
         return Posterior(self.static(ends), self.dynamic(self.forwards(states)[0]), elements.lengths)
+
+
+class ElementHeads(nn.Module):
+    """DSVAE's factorised posterior: static from the whole sequence, each dynamic code from its own element only."""
+
+    def __init__(self, width: int, hidden: int, static_dim: int, dynamic_dim: int) -> None:
+        super().__init__()
+        self.both_ways = nn.LSTM(width, hidden, batch_first=True, bidirectional=True)
+        self.static = GaussianHead(2 * hidden, static_dim)
+        self.alone = nn.Sequential(nn.Linear(width, hidden), nn.LeakyReLU(0.2))
+        self.dynamic = GaussianHead(hidden, dynamic_dim)
+
+    def forward(self, elements: Features) -> Posterior:
+        """Posteriors of every sequence."""
+        static = self.static(over_time(self.both_ways, elements)[1])
+        return Posterior(static, self.dynamic(self.alone(elements.values)), elements.lengths)
+
+
+class ConditionedHeads(nn.Module):
+    """DSVAE's full posterior ``q(s | x) q(d | s, x)``: dynamic codes are read beside a static one."""
+
+    def __init__(self, width: int, hidden: int, static_dim: int, dynamic_dim: int) -> None:
+        super().__init__()
+        self.both_ways = nn.LSTM(width, hidden, batch_first=True, bidirectional=True)
+        self.gaussian = GaussianHead(2 * hidden, static_dim)
+        self.beside = nn.LSTM(width + static_dim, hidden, batch_first=True, bidirectional=True)
+        self.forwards = nn.RNN(2 * hidden, hidden, batch_first=True)
+        self.given = GaussianHead(hidden, dynamic_dim)
+
+    def static(self, elements: Features) -> Gaussian:
+        """q(s | x)."""
+        static: Gaussian = self.gaussian(over_time(self.both_ways, elements)[1])
+        return static
+
+    def dynamic(self, elements: Features, static: Float[Tensor, "batch static"]) -> Gaussian:
+        """q(d | s, x) for a static code; padding changes nothing before it."""
+        beside = replace(elements, values=join(static, elements.values))
+        dynamic: Gaussian = self.given(self.forwards(over_time(self.beside, beside)[0])[0])
+        return dynamic
+
+    def forward(self, elements: Features) -> Posterior:
+        """Both posteriors, the dynamic one for the mean static code."""
+        static = self.static(elements)
+        return Posterior(static, self.dynamic(elements, static.mean), elements.lengths)
 
 
 LOGVAR_FLOOR = -6.0
