@@ -99,6 +99,17 @@ def test_marginals_are_the_diagonal_of_the_covariance() -> None:
     assert (given.logvar.exp().transpose(1, 2).flatten(0, 1) - expected).abs().max() < 1e-10
 
 
+def test_weighted_sums_have_the_variance_of_the_joint_gaussian() -> None:
+    q, weights = posterior(2, 6, 3), torch.rand(2, 6, generator=generator(), dtype=torch.float64)
+    weights[1, 4:] = 0
+    given = q.weighted_sum(weights)
+    for row in range(2):
+        for dim in range(3):
+            spread = weights[row] @ torch.linalg.inv(precision(q, row, dim)) @ weights[row]
+            assert float(given.logvar[row, dim].exp()) == pytest.approx(float(spread), rel=1e-10)
+            assert float(given.mean[row, dim]) == pytest.approx(float(weights[row] @ q.mean[row, :, dim]), rel=1e-10)
+
+
 def test_draws_have_the_mean_and_the_covariance() -> None:
     q = posterior(1, 4, 2)
     drawn = q.sample(generator(1), copies=200_000)

@@ -126,6 +126,17 @@ class BandedGaussian:
             variance.append((1.0 + passed_on) / precision[:, window])
         return Gaussian(self.mean, torch.stack(variance, 1).log())
 
+    def weighted_sum(self, weights: Float[Tensor, "batch windows"]) -> Gaussian:
+        """The sum over windows of ``weights`` times the code, (batch, dim). Linear in their number, too."""
+        share = weights.unsqueeze(-1)
+        # The variance is w' L L' w: the squared length of what solves B y = w, from the last window back.
+        solved = share[:, -1] / self.diagonal[:, -1]
+        variance = solved.square()
+        for window in reversed(range(self.coupling.shape[1])):
+            solved = (share[:, window] - self.coupling[:, window] * solved) / self.diagonal[:, window]
+            variance = variance + solved.square()
+        return Gaussian((self.mean * share).sum(1), variance.log())
+
 
 class GaussianProcessPrior(nn.Module):
     """p(d): independent Gaussian processes with zero mean, one per dimension, of several kernels and scales.
