@@ -11,7 +11,7 @@ from torch.nn.functional import leaky_relu
 
 from seqdis.errors import SettingsError
 from seqdis.estimator import Disentangler, Presets
-from seqdis.factors import Posterior
+from seqdis.factors import Gaussian, Posterior
 from seqdis.hyperparameters import hyper, hyperparameters
 from seqdis.losses import LossTerms, mutual_information
 from seqdis.nn import augment, contrast
@@ -188,7 +188,7 @@ class CDSVAENetwork(SequenceVAE[Codec]):
         )
         terms.add("mutual_information", mutual, settings.mutual_weight)
         if self.shuffles and settings.content_weight:
-            view = self._posterior(augment.shuffled(elements, generator)).static.mean
+            view = self._rectified(self.heads.static_of(augment.shuffled(elements, generator))).mean
             terms.add("contrast_static", self._contrast(means.static, view), settings.content_weight)
         if self.distorts and settings.motion_weight:
             with nullcontext() if self.released else contrast.running_statistics_kept(self):
@@ -198,9 +198,10 @@ class CDSVAENetwork(SequenceVAE[Codec]):
 
     def _posterior(self, elements: Features) -> Posterior:
         posterior: Posterior = self.heads(elements)
-        if self.released:
-            posterior = replace(posterior, static=posterior.static.map(lambda moment: leaky_relu(moment, 0.2)))
-        return posterior
+        return replace(posterior, static=self._rectified(posterior.static))
+
+    def _rectified(self, static: Gaussian) -> Gaussian:
+        return static.map(lambda moment: leaky_relu(moment, 0.2)) if self.released else static
 
     def _contrast(self, codes: Tensor, view: Tensor) -> Tensor:
         return contrast.nt_xent(codes, view, self.settings.temperature)

@@ -49,6 +49,11 @@ class RecurrentHeads(nn.Module):
         states, ends = over_time(self.both_ways, elements)
         return Posterior(self.static(ends), self.dynamic(self.forwards(states)[0]), elements.lengths)
 
+    def static_of(self, elements: Features) -> Gaussian:
+        """The static posterior alone."""
+        static: Gaussian = self.static(over_time(self.both_ways, elements)[1])
+        return static
+
 
 class ElementHeads(nn.Module):
     """DSVAE's factorised posterior: static from the whole sequence, each dynamic code from its own element only."""
