@@ -53,7 +53,8 @@ class Disentangler(TransformerMixin, Settings):
     `CapabilityError`: ``has_encoder`` (encode and all that starts there), ``probabilistic`` (its
     codes have a prior: sample), ``variable_length`` (lengths other than in training),
     ``handles_missing`` (masks and NaN), ``multi_factor`` (its codes split further: `swap_modes`),
-    ``kinds`` (of data: image, spectrogram, series). ``version`` is raised with every change of the code that changes
+    ``kinds`` (of data: image, spectrogram, series). ``falling_loss`` is false where the loss is one side of a game,
+    and says nothing of how well a model was fitted. ``version`` is raised with every change of the code that changes
     what a fit gives: runs of an earlier one are not taken for its own.
     """
 
@@ -64,6 +65,7 @@ class Disentangler(TransformerMixin, Settings):
     variable_length: ClassVar[bool] = True
     handles_missing: ClassVar[bool] = True
     multi_factor: ClassVar[bool] = False
+    falling_loss: ClassVar[bool] = True
     kinds: ClassVar[tuple[Kind, ...]] = ("image", "spectrogram", "series")
     version: ClassVar[int] = 1
 

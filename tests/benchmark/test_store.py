@@ -80,6 +80,12 @@ def test_controls_are_measured_with_a_method_that_has_a_prior_where_one_is_neede
     assert [run.label for run in plan(study, tmp_path) if run.leads] == ["DBSE"]
 
 
+def test_controls_are_measured_with_a_method_that_has_an_encoder(tmp_path, monkeypatch):
+    monkeypatch.setattr(Mortal, "has_encoder", False)
+    study = toy_study(methods={"no encoder": Mortal(static_dim=3, dynamic_dim=2), "DBSE": FULL}, seeds=(0,))
+    assert [run.label for run in plan(study, tmp_path) if run.leads] == ["DBSE"]
+
+
 def test_stays_without_labels_are_not_drawn_by_a_division(tmp_path):
     (run,) = plan(toy_study(methods={"DBSE": FULL}, seeds=(0,)), tmp_path)
     assert run.split.labelled == run.split.sizes["train"]

@@ -18,7 +18,7 @@ from seqdis.estimator import Disentangler
 from seqdis.factors import Factors, Gaussian, Posterior
 from seqdis.hyperparameters import hyperparameters, validate
 from seqdis.losses import LossTerms
-from seqdis.methods import DBME, DBSE, GLR, RWAE, SKD, SPYL, VAE
+from seqdis.methods import CDSVAE, DBME, DBSE, DSVAE, FHVAE, GLR, GPVAE, RWAE, S3VAE, SKD, SPYL, VAE, MoCoGAN
 from seqdis.nn.network import Progress
 from seqdis.sequences import Batch, DataSpec, Sequences
 from seqdis.testing import CONTRACTS, MODALITIES, Case, Contract, check_method
@@ -36,6 +36,13 @@ METHODS: dict[str, Disentangler] = {
         subtract=False, decoder_noise=True, anchor_twice=True,
     ),
     "dbme": DBME(**SMALL),
+    "dsvae": DSVAE(**SMALL, filters=4),
+    "dsvae, factorised": DSVAE(**SMALL, filters=4, posterior="factorised", prior_path="own"),
+    "c-dsvae": CDSVAE(**SMALL, filters=4),
+    "c-dsvae as released": CDSVAE(
+        **SMALL | {"training": QUICK.replace(lr=1e-2)}, filters=4, variant="reference", released_start=True
+    ),
+    "s3vae": S3VAE(**SMALL, filters=4),
     "spyl": SPYL(**SMALL, filters=4),
     # Its first weights of 0.01 need longer steps to get anywhere in a few epochs.
     "spyl as released": SPYL(
@@ -45,9 +52,13 @@ METHODS: dict[str, Disentangler] = {
     "vae of sequences": VAE(code_dim=3, feature_dim=8, hidden_dim=8, filters=4, training=QUICK, form="sequence"),
     "rwae": RWAE(**SMALL, filters=4, actions=3),
     "rwae with critics": RWAE(**SMALL, filters=4, penalty="gan", critic_dim=8),
+    "mocogan": MoCoGAN(static_dim=3, dynamic_dim=4, actions=2, filters=4, critic_filters=4, training=QUICK),
+    "fhvae": FHVAE(**SMALL, filters=4),
+    "fhvae with a table": FHVAE(**SMALL, filters=4, layers=2, centers="table", deviations=True, offsets=True),
     "glr": GLR(
         static_dim=3, dynamic_dim=2, static_layers=(8, 8), dynamic_layers=(8,), decoder_layers=(8, 8), training=QUICK
     ),
+    "gp-vae": GPVAE(code_dim=3, feature_dim=8, filters=4, training=QUICK),
     "skd": SKD(
         latent_dim=5, static_modes=2, hidden_dim=8, filters=4,
         training=Training(max_epochs=3, batch_size=8, lr=1e-2),
@@ -222,7 +233,15 @@ def test_a_broken_promise_is_caught(contract: Contract, monkeypatch: pytest.Monk
         contract(Case(method, "series"))
 
 
-@pytest.mark.parametrize("flag", ["has_encoder", "probabilistic", "variable_length", "handles_missing"])
+def test_a_game_need_not_lose_less_but_all_its_players_move(monkeypatch: pytest.MonkeyPatch) -> None:
+    loss_falls = next(contract for contract in CONTRACTS if contract.__name__ == "loss_falls")
+    rising = loss(lambda net, terms, batch, now: terms.add("rising", 0 * net.out.bias.sum() + now.epoch, 9.0))
+    loss_falls(Case(broken(rising, falling_loss=False), "series"))
+    with pytest.raises(AssertionError, match="12 epochs moved nothing of 'model'"):
+        loss_falls(Case(broken({"rate_of": lambda self, objective: 0.0}, falling_loss=False), "series"))
+
+
+@pytest.mark.parametrize("flag", ["has_encoder", "probabilistic", "variable_length", "handles_missing", "falling_loss"])
 def test_a_method_that_admits_a_limit_keeps_them(flag: str, monkeypatch: pytest.MonkeyPatch) -> None:
     method = broken({}, **{flag: False})
     publish(method, monkeypatch)

@@ -122,8 +122,10 @@ def test_models_that_cannot_generate_are_refused():
         has_encoder = False
 
     for model in (NoPrior(), NoEncoder(), object()):
-        with pytest.raises(CapabilityError, match="cannot keep one code and draw the other"):
+        with pytest.raises(CapabilityError, match="cannot keep one code and draw the other") as refused:
             generative(model)
+        # Other evaluations are no way out where it is the encoder that lacks.
+        assert ("such as reencode-swap" in str(refused.value)) is getattr(model, "has_encoder", True)
 
 
 def test_decoded_images_are_sequences_in_zero_to_one(model):

@@ -133,9 +133,9 @@ def plan(study: Study, store: str | Path, command: str = "") -> list[Run]:
         twin = known.setdefault(_key(split.data.name, split.fingerprints), split.label)
         if twin != split.label:
             raise SettingsError(f"Study.data: '{twin}' and '{split.label}' are the same sequences. Leave one out.")
-    able = list(study.methods)
+    able = [label for label, model in study.methods.items() if model.has_encoder] or list(study.methods)
     if any(protocol.draws_from_prior for protocol in study.labelled_protocols().values()):  # so do its controls
-        able = [label for label, model in study.methods.items() if model.has_encoder and model.probabilistic] or able
+        able = [label for label in able if study.methods[label].probabilistic] or able
     lead = able[0]
     return [
         Run(

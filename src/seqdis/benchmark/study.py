@@ -36,8 +36,9 @@ class Study:
     title : str
         What the study shows or reproduces.
     methods : mapping from label to Disentangler
-        The first one, with the first seed, is the one that the controls are measured with: "untrained encoder" and the
-        size of "PCA code" are its own. Where a protocol draws from priors, the first one that has a prior.
+        The first one that has an encoder, with the first seed, is the one that the controls are measured with:
+        "untrained encoder" and the size of "PCA code" are its own. Where a protocol draws from priors, the first one
+        that has a prior as well.
     data : mapping from label to SequenceDataset
         Splits. Those of one data set (equal ``name``) are averaged over, others never.
     protocols : tuple of Protocol, or mapping from label to Protocol

@@ -59,11 +59,12 @@ def generative(model: Model) -> Generative:
     CapabilityError
         It cannot encode, decode, or draw from a prior.
     """
-    able = getattr(model, "has_encoder", True) and has_prior(model)
+    coded = getattr(model, "has_encoder", True)
+    able = coded and has_prior(model)
     if not able or not hasattr(model, "network_") or not callable(getattr(model, "decode", None)):
         raise CapabilityError(
             f"{type(model).__name__} cannot keep one code and draw the other: that takes an encoder, a decoder and a "
-            "network_ with a prior. Use an evaluation without samples, such as reencode-swap."
+            f"network_ with a prior.{' Use an evaluation without samples, such as reencode-swap.' if coded else ''}"
         )
     return cast(Generative, model)
 

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from seqdis.errors import DataError
+from seqdis.evaluation.judging import prior_codes
+from seqdis.factors import Factors
 from seqdis.report import curves, series_figures
 from seqdis.report.picture import MUTED, Picture
 from seqdis.report.sheet import GAP, Painter, Pixels, Sheet, beside, strip
@@ -123,6 +125,41 @@ def sample_grid(
     return _both(lambda fold: _sample_sheet(left, tiles, keep, fold), f"sample_{keep}", caption, frames)
 
 
+def drawn_grid(
+    model: Any, like: Sequences, rows: int = 4, columns: int = 4, seed: int = 0, frames: int = 4
+) -> tuple[Picture, ...]:
+    """Both codes drawn from the prior, every static one with every dynamic one: what stands in for swaps.
+
+    For models without an encoder, which cannot read the codes of given sequences.
+
+    Parameters
+    ----------
+    model : fitted Disentangler
+    like : Sequences
+        Decide how many steps are drawn and how they are painted.
+    rows, columns : int
+        How many static and how many dynamic codes.
+    seed : int
+    frames : int
+        Frames of each cell in the still picture.
+
+    Returns
+    -------
+    tuple of Picture
+        Video: a GIF and a PNG, both named "drawn_codes". Else one PNG; of series none.
+    """
+    if like.spec.kind == "series":
+        return ()
+    steps = like.x.shape[1]
+    drawn = prior_codes(model, max(rows, columns), -(-steps // model.network_.stride), mean=False, seed=seed)
+    static = drawn.static[:rows].repeat_interleave(columns, 0)
+    crossed = Factors(static, drawn.dynamic[:columns].repeat(rows, 1, 1), stride=model.network_.stride)
+    paint = Painter.of(like)
+    cells = [paint(x) for x in model.decode(crossed)[:, :steps]]
+    caption = "Each row has one static code, each column one dynamic code; all are drawn from the prior."
+    return _both(lambda fold: _drawn_sheet(cells, columns, fold), "drawn_codes", caption, frames)
+
+
 def reconstructions(model: Interventions, sequences: Sequences, frames: int = 8) -> tuple[Picture, ...]:
     """Originals and what the model makes of their codes; missing values are gaps.
 
@@ -231,4 +268,17 @@ def _sample_sheet(left: list[Pixels], tiles: list[list[Pixels]], keep: str, fold
             sheet.tile(x0 + j * across, y, fold(drawn[i]))
     sheet.text(_SPACE + wide / 2, _LABEL / 2, "given", fontweight="bold")
     sheet.text(x0 + len(tiles) * across / 2, _LABEL / 2, f"sampled, same {keep} code", fontweight="bold")
+    return sheet
+
+
+def _drawn_sheet(cells: list[Pixels], columns: int, fold: Fold) -> Sheet:
+    tiles = [fold(cell) for cell in cells]
+    down, across = (side + _SPACE // 2 for side in tiles[0].shape[1:3])
+    sheet = Sheet()
+    for number, tile in enumerate(tiles):
+        i, j = divmod(number, columns)
+        sheet.tile(_LABEL + j * across, _LABEL + i * down, tile)
+    sheet.text(_LABEL + columns * across / 2, _LABEL / 2, "one dynamic code each", fontweight="bold")
+    middle = _LABEL + len(tiles) // columns * down / 2
+    sheet.text(_LABEL / 2, middle, "one static code each", fontweight="bold", rotation=90)
     return sheet

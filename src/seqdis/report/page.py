@@ -24,6 +24,7 @@ _SECTIONS = (
     ("", "", ("score_bars",)),
     ("Swapped codes", "The static code of one sequence is decoded with the dynamic code of another.", ("swap",)),
     ("Samples", "One code is kept from a given sequence, the other is drawn from the prior.", ("sample",)),
+    ("Drawn codes", "Both codes are drawn from the prior: the model reads none from sequences.", ("drawn",)),
     ("Judged classes", "", ("confusion",)),
     ("Codes", "", ("tsne",)),
     ("Reconstruction", "", ("reconstruction",)),

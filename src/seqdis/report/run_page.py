@@ -10,7 +10,7 @@ import numpy as np
 from seqdis.evaluation.report import Report
 from seqdis.report.confusion import confusion_pictures
 from seqdis.report.figures import score_bars, tsne
-from seqdis.report.grids import reconstructions, sample_grid, swap_grid
+from seqdis.report.grids import drawn_grid, reconstructions, sample_grid, swap_grid
 from seqdis.report.page import write_page
 from seqdis.report.picture import Picture
 from seqdis.report.players import exchanges
@@ -38,6 +38,7 @@ def write_run_page(path: Path, *, model: Any, data: Any, report: Report, command
     """
     parts = data.parts()
     part: Sequences = parts.get("test", parts["train"])
+    heard = hasattr(data, "spectrogram") and getattr(model, "has_encoder", True)
     return write_page(
         path,
         f"{type(model).__name__} on {data.name}",
@@ -45,23 +46,27 @@ def write_run_page(path: Path, *, model: Any, data: Any, report: Report, command
         pictures(model, part, getattr(data, "hybrid", None), report, seed),
         history=model.history_,
         command=command,
-        players=exchanges(model, part, data.spectrogram, seed=seed) if hasattr(data, "spectrogram") else (),
+        players=exchanges(model, part, data.spectrogram, seed=seed) if heard else (),
     )
 
 
 def pictures(model: Any, part: Sequences, truth: Any, report: Report, seed: int) -> list[Picture]:
     """Swap grid, samples with either code kept, t-SNE (and by season and rain), reconstructions, score bars.
 
-    A model without a prior has no samples. Only hourly weather has a map by season and rain.
+    A model without a prior has no samples; one without an encoder has drawn codes only. Only hourly weather has
+    a map by season and rain.
     """
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(part))
     count = min(4, len(part) // 2) or 1
     drawn: list[Picture] = [score_bars(report)] if len(report) else []
+    sampled = getattr(model, "probabilistic", True)
+    if not getattr(model, "has_encoder", True):
+        return drawn + list(drawn_grid(model, part, seed=seed) if sampled else ()) + confusion_pictures(report)
     if len(part) > 1:
         drawn += swap_grid(model, part, order[:count].tolist(), order[count : 2 * count].tolist(), truth)
     few = part[np.sort(order[:count])]
-    if getattr(model, "probabilistic", True):
+    if sampled:
         drawn += sample_grid(model, few, "static", seed=seed)
         drawn += sample_grid(model, few, "dynamic", seed=seed)
     some = part[np.sort(order[:TSNE_POINTS])]
