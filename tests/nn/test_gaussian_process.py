@@ -6,6 +6,7 @@ import torch
 from gpytorch.distributions import MultivariateNormal
 from gpytorch.kernels import Kernel, MaternKernel, PeriodicKernel, RBFKernel, RQKernel, ScaleKernel
 
+from seqdis.nn import gaussian_process
 from seqdis.nn.gaussian_process import (
     CAUCHY_RIDGE,
     JITTER,
@@ -232,3 +233,18 @@ def test_autocast_changes_nothing() -> None:
     again = BandedGaussian(q.mean, q.diagonal, q.coupling)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         torch.testing.assert_close(prior.kl(again), plain, rtol=0, atol=0)
+
+
+def test_a_loop_over_long_sequences_gives_what_dense_matrices_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draws, divergences and their gradients, for several copies of a draw."""
+    prior, found = GaussianProcessPrior(8, 12), []
+    for limit in (12, 11):
+        monkeypatch.setattr(gaussian_process, "DENSE", limit)
+        q = posterior(3, 12, 8, dtype=torch.float32)
+        parts = tuple(part.requires_grad_() for part in (q.mean, q.diagonal, q.coupling))
+        kl, drawn = prior.kl(q), q.sample(generator(), copies=2)
+        weights = torch.randn(drawn.shape, generator=generator(1))
+        found.append((kl, drawn, *torch.autograd.grad(kl.sum() + (weights * drawn).sum(), parts)))
+        assert ("factor" in vars(q)) is (limit == 12)
+    for dense, looped in zip(*found, strict=True):
+        torch.testing.assert_close(dense, looped, rtol=1e-4, atol=1e-4)
