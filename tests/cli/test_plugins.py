@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -54,6 +55,6 @@ def test_an_installed_method_by_its_name(mine: Path) -> None:
         [sys.executable, "-c", code, *words], cwd=mine, env=environment, capture_output=True, text=True
     )
     assert (done.returncode, done.stderr) == (0, "Tiny on file: 9 sequences, 8 steps of (3,)\n")
-    assert "  tiny  Static code: a linear map of the mean step." in done.stdout
+    assert re.search(r"^  tiny +Static code: a linear map of the mean step\.", done.stdout, re.MULTILINE)
     with np.load(mine / "codes.npz") as codes:
         assert codes["static"].shape == (12, 2)
