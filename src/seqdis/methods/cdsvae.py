@@ -15,12 +15,9 @@ from seqdis.factors import Gaussian, Posterior
 from seqdis.hyperparameters import hyper, hyperparameters
 from seqdis.losses import LossTerms, mutual_information
 from seqdis.nn import augment, contrast
-from seqdis.nn.codec import Codec, build_codec
 from seqdis.nn.elements import Features, require_two_elements
-from seqdis.nn.heads import initialise_like_dcgan, start_certain
 from seqdis.nn.network import Progress
-from seqdis.nn.recurrent import RecurrentHeads, start_loud
-from seqdis.nn.sequence_vae import SequenceVAE
+from seqdis.nn.recurrent_vae import RecurrentVAE
 from seqdis.sequences import Batch, DataSpec
 from seqdis.training.settings import Training
 
@@ -143,32 +140,18 @@ class CDSVAE(Disentangler):
         return {"paper": PAPER, "reference": REFERENCE}
 
 
-class CDSVAENetwork(SequenceVAE[Codec]):
+class CDSVAENetwork(RecurrentVAE):
     """The sequence VAE with recurrent heads, and contrast between their means."""
 
     def __init__(self, settings: CDSVAE, spec: DataSpec) -> None:
-        static, dynamic, hidden = settings.static_dim, settings.dynamic_dim, settings.hidden_dim
-        codec = build_codec(
-            spec,
-            code_dim=static + dynamic,
-            feature_dim=settings.feature_dim,
-            filters=settings.filters,
-            window=settings.window,
-            scale_floor=settings.scale_floor,
-        )
-        super().__init__(spec, codec, static, dynamic, hidden)
+        super().__init__(settings, spec)
         self.settings = settings
         self.released = settings.variant == "reference"
         self.shuffles = settings.content_view == "shuffle" or (
             settings.content_view == "auto" and spec.kind != "series"
         )
         self.distorts = settings.motion_view == "colours" or (settings.motion_view == "auto" and spec.kind == "image")
-        self.heads = RecurrentHeads(settings.feature_dim, hidden, static, dynamic)
-        if settings.released_start:
-            initialise_like_dcgan(self)
-        else:
-            start_loud(self)
-            start_certain(self.heads)
+        self.start(settings.released_start)
 
     def encode(self, batch: Batch) -> Posterior:
         """Posteriors of both codes."""

@@ -10,7 +10,7 @@ from seqdis.estimator import Disentangler, Presets
 from seqdis.factors import Factors, Posterior
 from seqdis.hyperparameters import hyper, hyperparameters
 from seqdis.losses import LossTerms
-from seqdis.nn.codec import Codec, build_codec
+from seqdis.nn.codec import Codec, codec_of
 from seqdis.nn.elements import require_two_elements
 from seqdis.nn.heads import start_certain
 from seqdis.nn.network import Progress
@@ -126,15 +126,7 @@ class DSVAENetwork(SequenceVAE[Codec]):
 
     def __init__(self, settings: DSVAE, spec: DataSpec) -> None:
         static, dynamic, hidden = settings.static_dim, settings.dynamic_dim, settings.hidden_dim
-        codec = build_codec(
-            spec,
-            code_dim=static + dynamic,
-            feature_dim=settings.feature_dim,
-            filters=settings.filters,
-            window=settings.window,
-            scale_floor=settings.scale_floor,
-        )
-        super().__init__(spec, codec, static, dynamic, hidden)
+        super().__init__(spec, codec_of(settings, spec, static + dynamic), static, dynamic, hidden)
         self.dynamic_prior = AutoregressivePrior(dynamic, hidden, settings.prior_layers)
         self.settings = settings
         self.heads = HEADS[settings.posterior](settings.feature_dim, hidden, static, dynamic)

@@ -14,7 +14,7 @@ from seqdis.factors import Factors, Posterior
 from seqdis.hyperparameters import hyper, hyperparameters
 from seqdis.losses import LossTerms, gaussian_nll
 from seqdis.nn.banded import Band, BandedHead, Neighbours
-from seqdis.nn.codec import build_codec
+from seqdis.nn.codec import codec_of
 from seqdis.nn.elements import Observation, observed_means
 from seqdis.nn.gaussian_process import BandedGaussian, GaussianProcessPrior, Kernel
 from seqdis.nn.network import Network, Progress
@@ -169,14 +169,7 @@ class GPVAENetwork(Network):
     def __init__(self, settings: GPVAE, spec: DataSpec) -> None:
         super().__init__()
         self.spec, self.settings = spec, settings
-        self.codec = build_codec(
-            spec,
-            code_dim=settings.code_dim,
-            feature_dim=settings.feature_dim,
-            filters=settings.filters,
-            window=settings.window,
-            scale_floor=settings.scale_floor,
-        )
+        self.codec = codec_of(settings, spec, settings.code_dim)
         self.stride = self.codec.stride
         self.elements = math.ceil(spec.length / self.stride)
         self.neighbours = Neighbours(settings.feature_dim, settings.context) if settings.context > 1 else None

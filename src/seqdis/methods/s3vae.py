@@ -13,13 +13,11 @@ from seqdis.factors import Factors, Gaussian, Posterior
 from seqdis.hyperparameters import hyper, hyperparameters
 from seqdis.losses import LossTerms, mutual_information
 from seqdis.nn import augment
-from seqdis.nn.codec import Codec, build_codec
 from seqdis.nn.elements import Features, require_two_elements
-from seqdis.nn.heads import start_certain
 from seqdis.nn.motion_labels import label_shape, motion_labels, prediction_error
 from seqdis.nn.network import Progress
-from seqdis.nn.recurrent import RecurrentHeads, over_time, start_loud
-from seqdis.nn.sequence_vae import SequenceVAE
+from seqdis.nn.recurrent import over_time
+from seqdis.nn.recurrent_vae import RecurrentVAE
 from seqdis.sequences import Batch, DataSpec
 from seqdis.training.settings import Training
 
@@ -148,36 +146,20 @@ class S3VAE(Disentangler):
         return {"paper": PAPER}
 
 
-class S3VAENetwork(SequenceVAE[Codec]):
+class S3VAENetwork(RecurrentVAE):
     """The sequence VAE with recurrent heads, and a map from dynamic codes to labels."""
 
     scale: Tensor
 
     def __init__(self, settings: S3VAE, spec: DataSpec) -> None:
-        static, dynamic, hidden = settings.static_dim, settings.dynamic_dim, settings.hidden_dim
-        codec = build_codec(
-            spec,
-            code_dim=static + dynamic,
-            feature_dim=settings.feature_dim,
-            filters=settings.filters,
-            window=settings.window,
-            scale_floor=settings.scale_floor,
-        )
-        super().__init__(spec, codec, static, dynamic, hidden)
+        super().__init__(settings, spec)
         self.settings = settings
-        self.heads = RecurrentHeads(settings.feature_dim, hidden, static, dynamic)
         questions, classes = label_shape(spec)
         predicts = settings.labels == "auto" and settings.prediction_weight > 0
-        self.predictor = nn.Linear(dynamic, questions * classes) if predicts else None
+        self.predictor = nn.Linear(settings.dynamic_dim, questions * classes) if predicts else None
         # On the device beforehand: labels wait for no copy.
         self.register_buffer("scale", torch.tensor(spec.scale), persistent=False)
-        start_loud(self)
-        start_certain(self.heads)
-
-    def encode(self, batch: Batch) -> Posterior:
-        """Posteriors of both codes."""
-        posterior: Posterior = self.heads(self.body.elements(batch))
-        return posterior
+        self.start()
 
     def forward(self, batch: Batch, progress: Progress) -> LossTerms:
         """The bound, and those of the three signals that have a weight."""

@@ -15,13 +15,10 @@ from seqdis.factors import Factors, Posterior
 from seqdis.hyperparameters import hyper, hyperparameters
 from seqdis.losses import LossTerms, mutual_information, pairwise_kl
 from seqdis.nn import contrast
-from seqdis.nn.codec import Codec, build_codec
 from seqdis.nn.contrast import Negatives, Part
 from seqdis.nn.elements import require_two_elements
-from seqdis.nn.heads import initialise_like_dcgan, start_certain
 from seqdis.nn.network import Progress
-from seqdis.nn.recurrent import RecurrentHeads, start_loud
-from seqdis.nn.sequence_vae import SequenceVAE
+from seqdis.nn.recurrent_vae import RecurrentVAE
 from seqdis.sequences import Batch, DataSpec
 from seqdis.training.settings import Training
 
@@ -161,32 +158,13 @@ class SPYL(Disentangler):
         return {"paper": PAPER, "reference": REFERENCE}
 
 
-class SPYLNetwork(SequenceVAE[Codec]):
+class SPYLNetwork(RecurrentVAE):
     """The sequence VAE of C-DSVAE, and views of its own making."""
 
     def __init__(self, settings: SPYL, spec: DataSpec) -> None:
-        static, dynamic, hidden = settings.static_dim, settings.dynamic_dim, settings.hidden_dim
-        codec = build_codec(
-            spec,
-            code_dim=static + dynamic,
-            feature_dim=settings.feature_dim,
-            filters=settings.filters,
-            window=settings.window,
-            scale_floor=settings.scale_floor,
-        )
-        super().__init__(spec, codec, static, dynamic, hidden)
+        super().__init__(settings, spec)
         self.settings = settings
-        self.heads = RecurrentHeads(settings.feature_dim, hidden, static, dynamic)
-        if settings.released_start:
-            initialise_like_dcgan(self)
-        else:
-            start_loud(self)
-            start_certain(self.heads)
-
-    def encode(self, batch: Batch) -> Posterior:
-        """Posteriors of both codes."""
-        posterior: Posterior = self.heads(self.body.elements(batch))
-        return posterior
+        self.start(settings.released_start)
 
     def forward(self, batch: Batch, progress: Progress) -> LossTerms:
         """Eq. 9, or the released loss."""

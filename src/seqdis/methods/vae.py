@@ -12,7 +12,7 @@ from seqdis.estimator import Disentangler, Presets
 from seqdis.factors import Factors, Gaussian, Posterior
 from seqdis.hyperparameters import hyper, hyperparameters
 from seqdis.losses import LossTerms, kl_standard
-from seqdis.nn.codec import Codec, build_codec
+from seqdis.nn.codec import codec_of
 from seqdis.nn.elements import Observation, observed_means
 from seqdis.nn.heads import GaussianHead, start_certain
 from seqdis.nn.likelihood import reconstruction_error
@@ -131,7 +131,7 @@ class PlainNetwork(Network):
         super().__init__()
         self.spec = spec
         self.settings = settings
-        self.codec = _codec(settings, spec, settings.code_dim)
+        self.codec = codec_of(settings, spec, settings.code_dim)
         self.head = GaussianHead(settings.feature_dim, settings.code_dim)
         self.stride = self.codec.stride
         start_loud(self)
@@ -177,7 +177,7 @@ class WholeNetwork(Network):
         self.spec = spec
         self.settings = settings
         hidden = settings.hidden_dim
-        self.codec = _codec(settings, spec, hidden)
+        self.codec = codec_of(settings, spec, hidden)
         self.reader = nn.LSTM(settings.feature_dim, hidden, batch_first=True, bidirectional=True)
         self.head = GaussianHead(2 * hidden, settings.code_dim)
         self.unroll = nn.LSTM(settings.code_dim, hidden, batch_first=True)
@@ -210,17 +210,6 @@ class WholeNetwork(Network):
     def _observe(self, codes: Factors) -> Observation:
         states, _ = self.unroll(_repeated(codes.static, codes.dynamic.shape[1]))
         return self.codec.observe(states, None if codes.lengths is None else codes.valid())
-
-
-def _codec(settings: VAE, spec: DataSpec, code_dim: int) -> Codec:
-    return build_codec(
-        spec,
-        code_dim=code_dim,
-        feature_dim=settings.feature_dim,
-        filters=settings.filters,
-        window=settings.window,
-        scale_floor=settings.scale_floor,
-    )
 
 
 def _bound(observation: Observation, batch: Batch, kl: Tensor, beta: float) -> LossTerms:

@@ -7,6 +7,7 @@ For methods whose posterior reads the whole sequence. Those that read it from on
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Protocol
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -84,6 +85,27 @@ class WindowCodec(nn.Module):
 
 
 Codec = FrameCodec | WindowCodec
+
+
+class CodecSettings(Protocol):
+    """What a method must say of itself for `codec_of`."""
+
+    feature_dim: int
+    filters: int
+    window: int
+    scale_floor: float
+
+
+def codec_of(settings: CodecSettings, spec: DataSpec, code_dim: int) -> Codec:
+    """The codec of a method for codes of this size; see `build_codec`."""
+    return build_codec(
+        spec,
+        code_dim=code_dim,
+        feature_dim=settings.feature_dim,
+        filters=settings.filters,
+        window=settings.window,
+        scale_floor=settings.scale_floor,
+    )
 
 
 def build_codec(
