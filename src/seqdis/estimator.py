@@ -75,6 +75,11 @@ class Disentangler(TransformerMixin, Settings):
         """The untrained network for data of this description."""
         raise CapabilityError(f"{type(self).__name__} does not define build().")
 
+    @property
+    def code_dims(self) -> tuple[int, int]:
+        """Sizes of the static and of a dynamic code: the settings of that name, unless a method says otherwise."""
+        return int(getattr(self, "static_dim")), int(getattr(self, "dynamic_dim"))  # noqa: B009
+
     # Fitting
 
     def fit(
@@ -203,7 +208,7 @@ class Disentangler(TransformerMixin, Settings):
         """Observations of what `transform` returned."""
         self._check_unchanged()
         codes = torch.as_tensor(checked(Z, "inverse_transform")).float()
-        static_dim, dynamic_dim = self._dims()
+        static_dim, dynamic_dim = self.code_dims
         rest = codes.shape[-1] - static_dim if codes.ndim == 2 else 0
         if rest <= 0 or rest % dynamic_dim:
             raise DataError(
@@ -214,7 +219,7 @@ class Disentangler(TransformerMixin, Settings):
     def get_feature_names_out(self, input_features: Any = None) -> Array:
         """Names of the columns of `transform` at the length of the training data."""
         self._check_unchanged()
-        static_dim, dynamic_dim = self._dims()
+        static_dim, dynamic_dim = self.code_dims
         windows = -(-self.spec_.length // self._network.stride)
         static = [f"static{i}" for i in range(static_dim)]
         return np.array(static + [f"dynamic{w}_{i}" for w in range(windows) for i in range(dynamic_dim)], dtype=object)
@@ -353,9 +358,6 @@ class Disentangler(TransformerMixin, Settings):
 
     def _placed(self, network: Network) -> Network:
         return network.to(coding_device(self.training.accelerator)).eval()
-
-    def _dims(self) -> tuple[int, int]:
-        return int(getattr(self, "static_dim")), int(getattr(self, "dynamic_dim"))  # noqa: B009
 
     def _forget(self) -> None:
         """Drop what an earlier fit left: after one that fails, the model is unfitted, not half of two."""

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from seqdis.errors import SettingsError
+from seqdis.methods import DSVAE
 from seqdis.nn import augment
-from seqdis.nn.codec import build_codec
+from seqdis.nn.codec import codec_of
 from seqdis.nn.elements import Features
 from seqdis.sequences import Batch, DataSpec
 
@@ -34,7 +35,7 @@ def test_shuffling_keeps_each_sequences_own_elements_and_leaves_padding_at_the_e
 
 def test_shuffled_features_are_those_of_the_shuffled_video() -> None:
     """In training, too: batch norms see the same frames."""
-    codec = build_codec(DataSpec(kind="image", shape=(3, 8, 8), length=5), code_dim=3, feature_dim=4, filters=2).train()
+    codec = codec_of(DSVAE(feature_dim=4, filters=2), DataSpec(kind="image", shape=(3, 8, 8), length=5), 3).train()
     x = video()
     features = codec.elements(Batch(x=x))
     found = augment.shuffled(features, draws()).values

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from seqdis.nn.codec import build_codec
+from seqdis.methods import DSVAE
+from seqdis.nn.codec import codec_of
 from seqdis.sequences import Batch, DataSpec
 
 SPECS = {
@@ -16,7 +17,7 @@ KINDS = list(SPECS)
 
 def codec(kind: str):
     torch.manual_seed(1)
-    return build_codec(SPECS[kind], code_dim=5, feature_dim=6, filters=2, window=4).eval()
+    return codec_of(DSVAE(feature_dim=6, filters=2, window=4), SPECS[kind], 5).eval()
 
 
 def batch(kind: str, **more) -> Batch:

@@ -5,8 +5,9 @@ import torch
 
 from seqdis.errors import DataError
 from seqdis.factors import Factors
+from seqdis.methods import DSVAE
 from seqdis.nn.bodies import build_body
-from seqdis.nn.codec import build_codec
+from seqdis.nn.codec import codec_of
 from seqdis.nn.elements import Features, elements_of, frames_present, join
 from seqdis.nn.network import Network, Progress
 from seqdis.nn.sequence_vae import SequenceVAE
@@ -51,7 +52,7 @@ def test_static_codes_come_from_a_standard_normal() -> None:
 def test_decoding_zeroes_padding(kind: str, ends: str) -> None:
     net = network(kind)
     if ends == "codec":
-        net = SequenceVAE(SPECS[kind], build_codec(SPECS[kind], code_dim=5, feature_dim=6, filters=2), 3, 2, 6).eval()
+        net = SequenceVAE(SPECS[kind], codec_of(DSVAE(feature_dim=6, filters=2), SPECS[kind], 5), 3, 2, 6).eval()
     codes = net.prior(2, 3, torch.Generator().manual_seed(0))
     assert codes.static.shape == (2, 3)
     assert codes.dynamic.shape == (2, 3, 2)

@@ -8,6 +8,7 @@ from typing import Any
 
 from seqdis.benchmark.store import Run
 from seqdis.benchmark.study import Study
+from seqdis.estimator import Disentangler
 from seqdis.evaluation.report import Report, Score
 from seqdis.hyperparameters import to_dict
 from seqdis.training.checkpoint import RunFolder
@@ -39,7 +40,7 @@ def collect(study: Study, runs: Sequence[Run]) -> Report:
                 "splits": study.splits,
                 "summary": list(study.summary),
             },
-            "code sizes": {label: _code_sizes(to_dict(model)) for label, model in study.methods.items()},
+            "code sizes": {label: _code_sizes(model) for label, model in study.methods.items()},
             "seeds": list(study.seeds),
             "lead": next(run.name for run in runs if run.leads),
             "data": {run.split.label: run.split.fingerprints for run in runs},
@@ -55,8 +56,8 @@ def collect(study: Study, runs: Sequence[Run]) -> Report:
     )
 
 
-def _code_sizes(settings: dict[str, Any]) -> dict[str, int]:
-    return {name: settings[name] for name in ("static_dim", "dynamic_dim") if name in settings}
+def _code_sizes(model: Disentangler) -> dict[str, int]:
+    return dict(zip(("static_dim", "dynamic_dim"), model.code_dims, strict=True))
 
 
 def _kept(run: Run) -> list[Report]:

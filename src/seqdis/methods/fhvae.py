@@ -158,7 +158,9 @@ class FHVAE(Disentangler):
             train, watched = joined(train), None if watched is None else joined(watched)
         return train, watched
 
-    def _dims(self) -> tuple[int, int]:
+    @property
+    def code_dims(self) -> tuple[int, int]:
+        """Sizes of the static and of a dynamic code."""
         return self.static_dim, self.dynamic_dim + (self.static_dim if self.deviations else 0)
 
 
@@ -216,7 +218,7 @@ class FHVAENetwork(Network):
 
     def prior(self, n: int, length: int, generator: torch.Generator | None = None, *, mean: bool = False) -> Factors:
         """mu2 and z1 from N(0, I), deviations from N(0, 0.25 I); segments know nothing of each other."""
-        (static_dim, dynamic_dim), device = self.settings._dims(), device_of(self)
+        (static_dim, dynamic_dim), device = self.settings.code_dims, device_of(self)
         static = torch.randn(n, static_dim, generator=generator, device=device)
         dynamic = torch.randn(n, length, dynamic_dim, generator=generator, device=device)
         dynamic[..., self.settings.dynamic_dim :] *= math.sqrt(VARIANCE)

@@ -16,7 +16,7 @@ from seqdis.hyperparameters import hyper, hyperparameters
 from seqdis.losses import LossTerms
 from seqdis.nn.aggregate import CriticPenalty, KernelPenalty, beside_the_last
 from seqdis.nn.categorical import CategoricalReader, gumbel_softmax, likeliest, uniformity_and_entropy
-from seqdis.nn.codec import Codec, build_codec
+from seqdis.nn.codec import Codec, codec_of
 from seqdis.nn.elements import Features, Observation, join, require_two_elements
 from seqdis.nn.heads import start_certain
 from seqdis.nn.likelihood import reconstruction_error
@@ -182,14 +182,7 @@ class RWAENetwork(SequenceVAE[Codec]):
     def __init__(self, settings: RWAE, spec: DataSpec) -> None:
         static_dim, dynamic_dim, hidden = settings.static_dim, settings.dynamic_dim, settings.hidden_dim
         width, joint = settings.feature_dim, static_dim + dynamic_dim
-        codec = build_codec(
-            spec,
-            code_dim=joint,
-            feature_dim=width,
-            filters=settings.filters,
-            window=settings.window,
-            scale_floor=settings.scale_floor,
-        )
+        codec = codec_of(settings, spec, joint)
         super().__init__(spec, codec, static_dim, dynamic_dim, hidden)
         self.settings = settings
         self.static = StaticReader(width, hidden, static_dim)

@@ -88,7 +88,17 @@ Codec = FrameCodec | WindowCodec
 
 
 class CodecSettings(Protocol):
-    """What a method must say of itself for `codec_of`."""
+    """What a method must say of itself for `codec_of`.
+
+    Parameters
+    ----------
+    feature_dim : int
+        Size of an element's features.
+    filters : int
+        Images: channels of the first convolution.
+    window, scale_floor
+        Series: steps per element, and the smallest predicted scale in normalised units.
+    """
 
     feature_dim: int
     filters: int
@@ -97,35 +107,18 @@ class CodecSettings(Protocol):
 
 
 def codec_of(settings: CodecSettings, spec: DataSpec, code_dim: int) -> Codec:
-    """The codec of a method for codes of this size; see `build_codec`."""
-    return build_codec(
-        spec,
-        code_dim=code_dim,
-        feature_dim=settings.feature_dim,
-        filters=settings.filters,
-        window=settings.window,
-        scale_floor=settings.scale_floor,
-    )
-
-
-def build_codec(
-    spec: DataSpec, *, code_dim: int, feature_dim: int, filters: int = 32, window: int = 4, scale_floor: float = 0.05
-) -> Codec:
-    """The codec that fits the data: image frames, spectrogram frames, or windows of a series.
+    """The codec of a method that fits the data: image frames, spectrogram frames, or windows of a series.
 
     Parameters
     ----------
+    settings : CodecSettings
+    spec : DataSpec
     code_dim : int
         Size of the joint code that one element is decoded from.
-    feature_dim : int
-        Size of an element's features.
-    filters : int
-        Images: channels of the first convolution.
-    window, scale_floor
-        Series: steps per element, and the smallest predicted scale in normalised units.
     """
+    features, filters = settings.feature_dim, settings.filters
     if spec.kind == "series":
-        return WindowCodec(spec.shape[0], window, code_dim, feature_dim, scale_floor)
+        return WindowCodec(spec.shape[0], settings.window, code_dim, features, settings.scale_floor)
     if spec.kind == "spectrogram":
-        return FrameCodec(SpectrogramEncoder(spec.shape[0], feature_dim), ElementDecoder(code_dim, spec.shape[0]))
-    return FrameCodec(FrameEncoder(spec.shape, feature_dim, filters), FrameDecoder(code_dim, spec.shape, filters))
+        return FrameCodec(SpectrogramEncoder(spec.shape[0], features), ElementDecoder(code_dim, spec.shape[0]))
+    return FrameCodec(FrameEncoder(spec.shape, features, filters), FrameDecoder(code_dim, spec.shape, filters))

@@ -17,8 +17,8 @@ def codes_have_their_shapes(case: Case) -> None:
     codes, model = case.codes(), case.model
     windows = -(-STEPS // model.network_.stride)
     for name, code, shape in (
-        ("static", codes.static, (ROWS, model._dims()[0])),
-        ("dynamic", codes.dynamic, (ROWS, windows, model._dims()[1])),
+        ("static", codes.static, (ROWS, model.code_dims[0])),
+        ("dynamic", codes.dynamic, (ROWS, windows, model.code_dims[1])),
     ):
         assert tuple(code.shape) == shape, f"{name} codes have shape {tuple(code.shape)}, not {shape}"
         assert code.dtype == torch.float32, f"{name} codes are {code.dtype}"
