@@ -24,6 +24,8 @@ from seqdis.datasets import (
     MUG,
     TIMIT,
     AudioFolder,
+    Jester,
+    Letters,
     MovingFigures,
     SequenceDataset,
     ToyMelodies,
@@ -56,10 +58,27 @@ def clip(folder: Path, frames: int, shade: int) -> None:
         cv2.imwrite(str(folder / f"{number}.png"), np.full((9, 12, 3), shade + 10 * number, dtype=np.uint8))
 
 
+def jester_copy(folder: Path) -> Jester:
+    rows = [(number, ("Thumb Up", "Shaking Hand")[number % 2]) for number in range(1, 41)]
+    for number, _ in rows:
+        clip(folder / "20bn-jester-v1" / str(number), 4 + number % 3, number)
+    for part, some in (("train", rows[:30]), ("validation", rows[30:])):
+        text = "".join(f"{number};{gesture}\n" for number, gesture in some)
+        (folder / f"jester-v1-{part}.csv").write_text(text)
+    return Jester(root=str(folder), gestures=("Shaking Hand", "Thumb Up"), size=8, length=3)
+
+
 def mug_copy(folder: Path) -> MUG:
     for take in range(24):
         clip(folder / f"{take % 3:03d}" / ("anger" if take % 2 else "fear") / f"take{take:03d}", 8, take)
     return MUG(root=str(folder), crop="none", size=8, length=3)
+
+
+def letters_copy(folder: Path) -> Letters:
+    for number, writer in enumerate(("ann", "bob")):
+        for letter in "abcdefghijklmnopqrstuvwxyz":
+            clip(folder / writer / letter, 2, 40 * number + ord(letter) - 97)
+    return Letters(root=str(folder), size=8, words=10)
 
 
 def video_folder(folder: Path) -> VideoFolder:
@@ -85,6 +104,8 @@ LOCAL: dict[str, Callable[[Path], SequenceDataset]] = {
     "toy-series": lambda _: ToySeries(**SIZES),
     "toy-series with gaps": lambda _: ToySeries(**SIZES, missing_rate=0.3, ragged=True, unseen=0.3),
     "file": user_file,
+    "jester": jester_copy,
+    "letters": letters_copy,
     "mug": mug_copy,
     "recordings": audio_folder,
     "timit": lambda folder: TIMIT(root=str(timit_copy(folder / "timit").parent), complete=False),

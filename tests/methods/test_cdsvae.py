@@ -50,7 +50,8 @@ def test_the_released_model_has_its_size() -> None:
 
 
 def test_published_settings_are_those_stated() -> None:
-    sizes = {"sprites": (256, 32, 128), "mug": (256, 64, 16), "timit": (256, 64, 10)}
+    videos = {"sprites": (256, 32, 128), "mug": (256, 64, 16), "letters": (256, 32, 64), "jester": (256, 64, 16)}
+    sizes = videos | {"timit": (256, 64, 10)}
     for preset, names in {"paper": list(sizes), "reference": ["sprites"]}.items():
         assert list(CDSVAE.presets()[preset]) == names
         for name in names:

@@ -5,6 +5,9 @@ from seqdis.datasets.air_quality import BeijingAirQuality
 from seqdis.datasets.etth1 import ETTh1
 from seqdis.datasets.faces import FaceSequences
 from seqdis.datasets.files import UserFile
+from seqdis.datasets.handwritten_words import HandwrittenWords
+from seqdis.datasets.jester import Jester
+from seqdis.datasets.letters import Letters
 from seqdis.datasets.moving_figures import MovingFigures
 from seqdis.datasets.mug import MUG
 from seqdis.datasets.physionet import PhysioNet2012
@@ -24,6 +27,9 @@ __all__ = [
     "BeijingAirQuality",
     "ETTh1",
     "FaceSequences",
+    "HandwrittenWords",
+    "Jester",
+    "Letters",
     "MovingFigures",
     "PhysioNet2012",
     "SequenceDataset",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,9 @@ def shares_of(data: str, valid: float, test: float) -> dict[str, float]:
     return {part: share for part, share in shares.items() if share}
 
 
-def random_parts(n: int, fractions: Mapping[str, float], seed: int, what: str = "sequences") -> dict[str, Index]:
+def random_parts(
+    n: int, fractions: Mapping[str, float], seed: int | Sequence[int], what: str = "sequences"
+) -> dict[str, Index]:
     """Shuffle ``0 .. n-1`` once and cut it into parts that share no row and leave none out.
 
     Parameters
@@ -39,7 +41,7 @@ def random_parts(n: int, fractions: Mapping[str, float], seed: int, what: str = 
         Rows to divide.
     fractions : mapping from part name to fraction
         Above 0 each, 1 in total. Order matters: it is the order of the cuts.
-    seed : int
+    seed : int or sequence of int
     what : str
         What a row is, for the error.
 

@@ -201,6 +201,8 @@ def _published(dims: tuple[int, int], batch: int, **more: Any) -> dict[str, Any]
 PAPER: dict[str, dict[str, Any]] = {
     "sprites": _published((256, 32), 128, released_start=True),
     "mug": _published((256, 64), 16, released_start=True),
+    "letters": _published((256, 32), 64, released_start=True),
+    "jester": _published((256, 64), 16, released_start=True),
     "timit": _published((256, 64), 10),
 }
 

@@ -250,7 +250,7 @@ PAPER: dict[str, dict[str, Any]] = {
     "sprites": _published((10, 5, 1, 5, 1), (256, 32), 100, 2e-3, **_VIDEO),
     "mug": _published((5, 9, 1, 0.5, 2.5), (256, 64), 16, 1.5e-3, **_VIDEO),
     "letters": _published((2.5, 1, 1, 5, 5), (256, 32), 64, 2e-3, **_VIDEO),
-    "jesters": _published((5, 1, 1, 1, 1), (256, 64), 16, 1e-3, **_VIDEO),
+    "jester": _published((5, 1, 1, 1, 1), (256, 64), 16, 1e-3, **_VIDEO),
     "timit": _published((5, 1, 1, 0.5, 1), (256, 64), 10, 1e-3, **_VIDEO | {"released_start": False}),
     "mortality": _published((2.5, 7, 1, 0.1, 2.5), (12, 4), 10, 1e-3, window=4, **_SERIES),
     "air-quality": _published((2.5, 5, 1, 0.1, 2.5), (12, 4), 10, 1e-3, window=24, **_SERIES),
