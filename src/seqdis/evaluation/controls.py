@@ -153,7 +153,7 @@ class RawFeatures:
             block *= 2
         size = (_blocks(height, block), _blocks(width, block))
         pooled = np.empty((n, time, channels * size[0] * size[1]), dtype=np.float32)
-        for start in range(0, n, 256):  # stored bytes become floats a few sequences at a time; mapped ones are read-only
+        for start in range(0, n, 256):  # stored bytes become floats a few sequences at a time
             frames = torch.tensor(part.x[start : start + 256]).flatten(0, 1).float()
             small = adaptive_avg_pool2d(frames, size).numpy()
             pooled[start : start + 256] = normalised(small, self.spec_).reshape(-1, time, pooled.shape[2])
