@@ -2,8 +2,8 @@
 
 Run it with `seqdis bench examples/handwritten_words.py --jobs 2`. Needs Omniglot's smaller set of images (`seqdis data
 fetch handwritten-words`) and the extra `video`. Stands in for Letters, whose images are not public: printed numbers
-are of another set. Not run yet: one fit of DBSE with 30 epochs was too short, so that the budget has to be chosen on the
-valid part first. As in `six_methods.py` nothing is tuned: defaults, equal sizes of codes, one budget.
+are of another set. Not run yet: one fit of DBSE with 30 epochs was too short, so that the budget has to be chosen on
+the valid part first. As in `six_methods.py` nothing is tuned: defaults, equal sizes of codes, one budget.
 """
 
 from seqdis.benchmark import Study
