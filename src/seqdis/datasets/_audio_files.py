@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import struct
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from seqdis.datasets._cache import file_stamps
 from seqdis.disk import check_readable
 from seqdis.errors import DataError
 
@@ -43,22 +43,9 @@ def audio_in(folder: Path) -> list[Path]:
 
 
 def stamps(clips: Sequence[Clip]) -> str:
-    """Hash of names, sizes and dates of files, which tells that recordings have changed.
-
-    Raises
-    ------
-    DataError
-        A file that is gone or may not be read.
-    """
-    digest = hashlib.sha256()
-    for clip in clips:
-        assert isinstance(clip.sound, Path)  # what is in memory has a content to hash
-        try:
-            found = clip.sound.stat()
-        except OSError as error:
-            raise DataError(f"{clip.sound} cannot be read ({error}). Check the link or its permissions.") from error
-        digest.update(f"{clip.name} {found.st_size} {found.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
+    """`file_stamps` of recordings on disk; what is in memory has a content to hash."""
+    paths = [clip.sound for clip in clips if isinstance(clip.sound, Path)]
+    return file_stamps(zip((clip.name for clip in clips), paths, strict=True))
 
 
 def decoded(clip: Clip, rate: int) -> Wave:

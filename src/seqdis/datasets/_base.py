@@ -49,8 +49,10 @@ class SequenceDataset(Settings):
         return inside
 
     def location(self) -> Path:
-        """`folder` for the ``root`` of these settings, if they have one."""
-        return self.folder(getattr(self, "root", None))
+        """`folder` for the ``root`` of these settings; of a user's own copy it may be that root itself."""
+        root: str | None = getattr(self, "root", None)
+        inside = self.folder(root)
+        return Path(root).expanduser() if root and not self.files() and not inside.is_dir() else inside
 
     def _splits(self) -> Mapping[str, Sequences]:
         """All parts by name; "train" always exists, usually "valid" and "test"."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import platformdirs
 
-from seqdis.disk import replacing
+from seqdis.disk import replacing, unreadable
+from seqdis.errors import DataError
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -25,6 +27,31 @@ def cache_folder() -> Path:
     """Folder of prepared arrays: ``SEQDIS_CACHE``, else "prepared" in the user's cache folder."""
     given = os.environ.get("SEQDIS_CACHE")
     return Path(given).expanduser() if given else Path(platformdirs.user_cache_dir("seqdis")) / "prepared"
+
+
+def file_stamps(files: Iterable[tuple[str, str | Path]], about: str = "") -> str:
+    """Hash of names, sizes and dates of files, which tells that a user's own copy has changed.
+
+    Parameters
+    ----------
+    files : iterable of (name, path)
+        Names that do not depend on where the copy lies.
+    about : str
+        What else the prepared arrays depend on.
+
+    Raises
+    ------
+    DataError
+        A file that is gone or may not be read.
+    """
+    digest = hashlib.sha256(about.encode())
+    for name, path in files:
+        try:
+            found = os.stat(path)
+        except OSError as error:
+            raise DataError(unreadable(path, error, ". Check the link, or get the file again.")) from error
+        digest.update(f"{name} {found.st_size} {found.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
 
 
 def prepared(name: str, key: str, build: Callable[[], Mapping[str, npt.NDArray[Any]]]) -> Arrays:

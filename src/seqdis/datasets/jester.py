@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -13,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from seqdis.datasets._base import SequenceDataset
+from seqdis.datasets._cache import file_stamps
 from seqdis.datasets._images import decoded, resized
 from seqdis.datasets._jester_lists import GESTURES, Clip, Listed, find_clips, read_lists
 from seqdis.datasets._mapped import mapped
 from seqdis.datasets._splits import random_parts, shares_of
-from seqdis.disk import unreadable
 from seqdis.errors import DataError, SettingsError, unknown_name
 from seqdis.hyperparameters import hyper, hyperparameters, validate
 from seqdis.sequences import DataSpec, FactorSpec, Sequences
@@ -119,11 +118,6 @@ class Jester(SequenceDataset):
     complete: bool = True
     root: str | None = hyper(default=None, identity=False)
 
-    def location(self) -> Path:
-        """The folder ``jester`` of the data root, or the root itself if it has none and was given."""
-        inside = self.folder(self.root)
-        return Path(self.root).expanduser() if self.root and not inside.is_dir() else inside
-
     def _splits(self) -> Mapping[str, Sequences]:
         validate(self)
         gestures, folder = self._gestures(), self.location()
@@ -133,7 +127,9 @@ class Jester(SequenceDataset):
             _require(gestures, part, [clip.gesture for clip in some], "of which all frames are there")
         chosen = [clip for some in clips.values() for clip in some]
         shape = (len(chosen), self.length, 3, self.size, self.size)
-        x = mapped(self.name, self._key(chosen), shape, lambda: self._frames(chosen))
+        files = ((f"{clip.number}/{os.path.basename(frame)}", frame) for clip in chosen for frame in clip.frames)
+        key = file_stamps(files, f"{_PREPARATION} {self.size} {self.fit}")[:32]
+        x = mapped(self.name, key, shape, lambda: self._frames(chosen))
         everything = _sequences(x, chosen, gestures)
         ends = np.cumsum([len(some) for some in clips.values()])
         return {  # slices, not rows: parts stay views of the file
@@ -169,18 +165,6 @@ class Jester(SequenceDataset):
     def _frames(self, clips: Sequence[Clip]) -> Iterator[npt.NDArray[np.uint8]]:
         for clip in clips:
             yield np.stack([resized(decoded(Path(frame)), self.size, self.fit) for frame in clip.frames])[None]
-
-    def _key(self, clips: Sequence[Clip]) -> str:
-        digest = hashlib.sha256(f"{_PREPARATION} {self.size} {self.fit}".encode())
-        for clip in clips:
-            for frame in clip.frames:
-                try:
-                    found = os.stat(frame)
-                except OSError as error:
-                    raise DataError(unreadable(frame, error, ". Check the link, or get the file again.")) from error
-                name = f"{clip.number}/{os.path.basename(frame)}"
-                digest.update(f"{name} {found.st_size} {found.st_mtime_ns}\n".encode())
-        return digest.hexdigest()[:32]
 
 
 def _require(gestures: Sequence[str], part: str, there: Sequence[str], where: str) -> None:

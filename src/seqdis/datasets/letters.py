@@ -79,11 +79,6 @@ class Letters(WordSequences):
 
     complete: bool = True
 
-    def location(self) -> Path:
-        """The folder ``letters`` of the data root, or the root itself if it has none and was given."""
-        inside = self.folder(self.root)
-        return Path(self.root).expanduser() if self.root and not inside.is_dir() else inside
-
     def _glyphs(self) -> Glyphs:
         files = self._files()
         writers = tuple(sorted({writer for writer, _ in files}, key=_natural))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from seqdis.datasets._base import SequenceDataset
+from seqdis.datasets._cache import file_stamps
 from seqdis.datasets._mapped import mapped
 from seqdis.datasets._mug_clips import EXPRESSIONS, Clip, find_clips, read_window, window_starts
-from seqdis.errors import DataError, SettingsError
+from seqdis.errors import SettingsError
 from seqdis.hyperparameters import hyper, hyperparameters, validate
 from seqdis.sequences import DataSpec, FactorSpec, Sequences
 
@@ -110,11 +110,6 @@ class MUG(SequenceDataset):
     split_seed: int = hyper(default=0, at_least=0)
     root: str | None = hyper(default=None, identity=False)
 
-    def location(self) -> Path:
-        """The folder ``mug`` of the data root, or the root itself if it has none and was given."""
-        inside = self.folder(self.root)
-        return Path(self.root).expanduser() if self.root and not inside.is_dir() else inside
-
     def _splits(self) -> Mapping[str, Sequences]:
         validate(self)
         folder = self.location()
@@ -122,7 +117,9 @@ class MUG(SequenceDataset):
         windows = {part: list(self._windows(part, some)) for part, some in self._divide(clips).items()}
         chosen = [window for some in windows.values() for window in some]
         shape = (len(chosen), self.length, 3, self.size, self.size)
-        x = mapped(self.name, self._key(folder, chosen), shape, lambda: self._frames(chosen))
+        files = ((str(path.relative_to(folder)), path) for each in chosen for path in each.files(self.length))
+        key = file_stamps(files, f"{_PREPARATION} {self.size} {self.crop}")[:32]
+        x = mapped(self.name, key, shape, lambda: self._frames(chosen))
         everything = _sequences(x, chosen, tuple(sorted({clip.subject for clip in clips})))
         ends = np.cumsum([len(some) for some in windows.values()])
         return {
@@ -157,17 +154,6 @@ class MUG(SequenceDataset):
     def _frames(self, windows: Sequence[_Window]) -> Iterator[npt.NDArray[np.uint8]]:
         for window in windows:
             yield read_window(window.clip, window.files(self.length), self.size, self.crop)[None]
-
-    def _key(self, folder: Path, windows: Sequence[_Window]) -> str:
-        digest = hashlib.sha256(f"{_PREPARATION} {self.size} {self.crop}".encode())
-        for window in windows:
-            for path in window.files(self.length):
-                try:
-                    found = path.stat()
-                except OSError as error:
-                    raise DataError(f"{path} cannot be read ({error}). Check the link or its permissions.") from error
-                digest.update(f"{path.relative_to(folder)} {found.st_size} {found.st_mtime_ns}\n".encode())
-        return digest.hexdigest()[:32]
 
 
 def _share(clips: Sequence[Clip], share: float, draw: np.random.Generator) -> npt.NDArray[np.bool_]:

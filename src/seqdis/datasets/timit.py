@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -99,11 +98,6 @@ class TIMIT(SequenceDataset):
     def spectrogram(self) -> Spectrogram:
         """How frames are made of sound."""
         return replace(PUBLISHED, mels=64 if self.features == "logmel" else None, log=self.features != "magnitude")
-
-    def location(self) -> Path:
-        """The folder ``timit`` of the data root, or the root itself if it has none and was given."""
-        inside = self.folder(self.root)
-        return Path(self.root).expanduser() if self.root and not inside.is_dir() else inside
 
     def _splits(self) -> Mapping[str, Sequences]:
         validate(self)

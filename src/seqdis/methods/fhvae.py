@@ -143,8 +143,7 @@ class FHVAE(Disentangler):
         DataError
             Sequences of a single segment.
         """
-        # Segments are windows of frames, too.
-        require_two_elements(replace(spec, kind="series"), self.window)
+        require_two_elements(replace(spec, kind="series"), self.window)  # segments are windows of frames, too
         return FHVAENetwork(self, spec)
 
     @classmethod
@@ -290,8 +289,8 @@ def _ours(window: int, batch: int, epochs: int, **values: Any) -> dict[str, Any]
     return {**sizes, "window": window, "training": Training(max_epochs=epochs, batch_size=batch), **values}
 
 
-# Not published, and not tuned.
 _VIDEO = {"static_dim": 64, "dynamic_dim": 32, "hidden_dim": 256, "feature_dim": 128, "filters": 64}
+# Not published, and not tuned.
 OURS: dict[str, dict[str, Any]] = {
     "sprites": _ours(window=4, batch=64, epochs=300, **_VIDEO),
     "mug": _ours(window=5, batch=16, epochs=300, **_VIDEO),
