@@ -104,12 +104,12 @@ class WordSequences(SequenceDataset):
     def _divide(self, writers: int) -> dict[str, tuple[Index, Index]]:
         """Writers and words of every part, ascending."""
         shares = shares_of(type(self).__name__, self.valid, self.test)
-        found: dict[str, list[npt.NDArray[np.int64]]] = {part: [] for part in shares}
+        found: dict[str, list[Index]] = {part: [] for part in shares}
         for writer in range(writers):
-            of = random_parts(self.words, shares, [self.seed, 0 if self.unseen_words else writer], "words")
-            for part, words in of.items():
-                found[part].append(np.stack([np.full(len(words), writer), np.sort(words)]))
-        return {part: (rows[0], rows[1]) for part, rows in ((p, np.concatenate(r, 1)) for p, r in found.items())}
+            seed = [self.seed, 0 if self.unseen_words else writer]
+            for part, words in random_parts(self.words, shares, seed, "words").items():
+                found[part].append(np.sort(words))
+        return {part: (np.repeat(np.arange(writers), len(of[0])), np.concatenate(of)) for part, of in found.items()}
 
 
 def factors_of(writers: tuple[str, ...]) -> tuple[FactorSpec, ...]:
