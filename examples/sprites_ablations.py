@@ -1,4 +1,4 @@
-"""Sprites at 32 x 32 pixels: loss terms and anchors of DBSE, every ablation with the settings of `sprites_small.py`.
+"""Sprites at 32 x 32 pixels: loss terms and anchors of DBSE, every ablation with the settings of `sprites_long.py`.
 
 Run it with `seqdis bench examples/sprites_ablations.py`; the full method is the run of that study and is not repeated.
 A random anchor is drawn once per run by the training seed, so that the seeds of "random per run" are six draws.
@@ -8,7 +8,7 @@ an AMD EPYC each. `--seeds 0` runs one seed of each, `--jobs 2` two at a time.
 
 from __future__ import annotations
 
-from sprites_small import DATA, FULL, PROTOCOLS, SUMMARY
+from sprites_long import DATA, FULL, JUDGE, SUMMARY, protocols
 
 from seqdis.benchmark import Study
 
@@ -26,7 +26,7 @@ study = Study(
         "random per batch": FULL.replace(anchor="random_per_batch"),
     },
     data=DATA,
-    protocols=PROTOCOLS,
+    protocols=protocols(JUDGE),
     seeds=(0, 1, 2, 3, 4, 5),
     reference="DBSE, first",
     summary=SUMMARY,

@@ -10,7 +10,7 @@ sequences are the published ones. Every score of generated video is an average o
 
 from __future__ import annotations
 
-from sprites_small import SUMMARY
+from sprites_long import SUMMARY
 
 from seqdis.benchmark import Study
 from seqdis.datasets import Sprites
