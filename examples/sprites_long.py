@@ -1,7 +1,7 @@
 """Sprites at 32 x 32 pixels, trained for 100 epochs: the settings that the ablations start from.
 
 Run it with `seqdis bench examples/sprites_long.py`; it needs the layers of Sprites (`seqdis data fetch sprites`).
-`sprites_small.py` is the same with half the epochs and a smaller judge. What comes out is described in docs/video.md.
+`sprites_small.py` is the same with fewer epochs and a smaller judge. What comes out is described in docs/video.md.
 
 The settings were chosen on the valid part of another draw of training characters (`split_seed=1`), where no character
 of the test part occurs. Earlier choices (docs/video.md) were tried on the test part, once each, and fell short there.
