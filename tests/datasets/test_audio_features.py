@@ -13,12 +13,12 @@ from seqdis.datasets import _audio_features
 from seqdis.datasets._audio_features import (
     Preparation,
     frames_of,
-    group_parts,
     parts_of,
     sequences_of,
     spectrogram_of,
 )
 from seqdis.datasets._audio_files import Clip, levelled
+from seqdis.datasets._splits import group_parts
 from seqdis.errors import DataError, SettingsError
 from seqdis.sequences import FactorSpec
 from seqdis.spectrogram import PUBLISHED, analyse

@@ -1,4 +1,5 @@
 import zipfile
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -129,11 +130,29 @@ def test_a_hybrid_is_the_word_in_the_other_hand(data, parts):
         data.hybrid(one, other[:4])
     with pytest.raises(DataError, match="hybrids need sequences of handwritten-words of shape"):
         data.replace(size=16).hybrid(one, other)
+    unknown = replace(one, labels=one.labels | {"writer": np.full(5, -1)})
+    with pytest.raises(DataError, match="labels of writer from -1 to -1; hybrids need known ones, 0 to 19"):
+        data.hybrid(unknown, other)
+    with pytest.raises(DataError, match="one label 'letter' per sequence; expected one per step"):
+        data.hybrid(one, replace(other, labels=other.labels | {"letter": other.labels["letter"][:, 0]}))
 
 
 def test_an_unpacked_folder_serves_as_well(tmp_path, files, parts):
     for name, content in files.items():
         path = tmp_path / "omniglot" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    assert small(tmp_path).parts()["test"].fingerprint() == parts["test"].fingerprint()
+
+
+def test_a_folder_unpacked_by_windows_serves_and_one_without_letters_is_named(tmp_path, files, parts):
+    inside = tmp_path / "omniglot" / "images_background_small1"
+    (inside / "Latin").mkdir(parents=True)
+    (inside / "Latin" / "character01.txt").write_text("a note")
+    with pytest.raises(DataError, match=r"expected Latin/character01 to character26 in it\. Unpack the archive again"):
+        small(tmp_path).parts()
+    for name, content in files.items():
+        path = inside / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     assert small(tmp_path).parts()["test"].fingerprint() == parts["test"].fingerprint()

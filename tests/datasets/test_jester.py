@@ -1,5 +1,6 @@
 import logging
 import os
+import shutil
 from dataclasses import dataclass
 
 import cv2
@@ -284,6 +285,31 @@ def test_two_images_of_one_frame_are_refused(small):
     (small / "20bn-jester-v1" / "20" / "1.png").write_bytes(b"")
     with pytest.raises(DataError, match=r"20: both .*are frame 1\. Remove one"):
         two(small).parts()
+
+
+def test_two_folders_of_one_clip_are_refused(small):
+    write_clip(small / "20bn-jester-v1" / "0020", 20, 4)
+    with pytest.raises(DataError, match=r"20 and .*20 are both clip 20\. Remove one"):
+        two(small).parts()
+
+
+def test_another_copy_of_equal_names_sizes_and_dates_has_frames_of_its_own(small, tmp_path_factory):
+    two(small).parts()
+    other = tmp_path_factory.mktemp("other") / "jester"
+    shutil.copytree(small, other)  # with the dates
+    for path in (other / "20bn-jester-v1" / "20").iterdir():
+        found = path.stat()
+        path.write_bytes(b"x" * found.st_size)
+        os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+    with pytest.raises(DataError, match="is no image that OpenCV can read"):
+        two(other).parts()
+
+
+def test_a_list_may_begin_with_an_empty_line(small):
+    before = two(small).parts()["train"].ids.tolist()
+    path = small / NAMES[0]
+    path.write_text("\n" + path.read_text())
+    assert two(small).parts()["train"].ids.tolist() == before
 
 
 # ---- lists that cannot be used

@@ -77,8 +77,12 @@ def test_writers_without_a_letter_are_left_out_or_refused(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         assert small(tmp_path).spec.factors[0].classes == ("2", "7")
     assert "1 of 3 writers have no image of some letters: 10 (xz); they are left out" in caplog.text
-    with pytest.raises(DataError, match=r"10 \(xz\)\. Add the images, or leave such writers out"):
+    with pytest.raises(DataError, match=r"10 \(xz\); .* Add the images, or leave such writers out"):
         small(tmp_path, complete=False).parts()
+    (folder / "2" / "q" / "1.png").unlink()
+    (folder / "2" / "q" / "2.png").unlink()
+    with pytest.raises(DataError, match=r"expected two or more that have all\. Add the images\.$"):
+        small(tmp_path).parts()
 
 
 def test_missing_and_damaged_images_are_named(tmp_path):
@@ -88,6 +92,43 @@ def test_missing_and_damaged_images_are_named(tmp_path):
     (folder / "7" / "q" / "2.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"q.2\.png is no image that OpenCV can read"):
         small(tmp_path).parts()
+
+
+def test_transparent_paper_is_white_and_a_page_without_ink_is_refused(tmp_path):
+    folder = copy(tmp_path / "letters")
+    clear = np.zeros((8, 8, 4), dtype=np.uint8)  # black ink is all that can be seen
+    clear[4, 4, 3] = 255
+    assert cv2.imwrite(str(folder / "2" / "a" / "1.png"), clear)
+    (folder / "2" / "a" / "2.png").unlink()
+    train = small(tmp_path).parts()["train"]
+    page = train.x[(train.labels["letter"] == 0) & (train.labels["writer"] == 0)[:, None]][0]
+    assert np.argwhere(page[0] == 255).tolist() == [[4, 4]]
+    assert (page == 0).sum() == 63
+    assert cv2.imwrite(str(folder / "2" / "a" / "1.png"), np.full((8, 8, 3), 250, dtype=np.uint8))
+    with pytest.raises(DataError, match=r"1\.png has no ink: all its pixels are 250"):
+        small(tmp_path).parts()
+
+
+def test_a_tight_crop_full_of_ink_is_not_taken_for_dark_paper(tmp_path, caplog):
+    folder = copy(tmp_path / "letters")
+    stroke = np.full((8, 4, 3), 255, dtype=np.uint8)
+    stroke[:, :3] = 20  # most of the image and of its edge is ink
+    for sample in (1, 2):
+        assert cv2.imwrite(str(folder / "7" / "l" / f"{sample}.png"), stroke)
+    with caplog.at_level(logging.WARNING):
+        train = small(tmp_path).parts()["train"]
+    assert "paper of writer 7 is taken as bright; the edges of 2 of 52 images" in caplog.text
+    row, step = np.argwhere((train.labels["letter"] == LETTERS.index("l")) & (train.labels["writer"] == 1)[:, None])[0]
+    assert train.x[row, step, 0, 0].tolist() == [0, 0, 235, 235, 235, 0, 0, 0]
+    dark = small(tmp_path, paper="dark").parts()["train"]
+    assert dark.x[row, step, 0, 0, 2:6].tolist() == [20, 20, 20, 255]
+
+
+def test_what_is_no_writer_is_passed_over(tmp_path):
+    folder = copy(tmp_path / "letters")
+    for name in (".Trash", "__MACOSX", "lost+found"):
+        draw(folder / name / "a" / "1.png", 0)
+    assert small(tmp_path, complete=False).spec.factors[0].classes == ("2", "7", "10")
 
 
 def test_another_split_shows_the_same_images(root):

@@ -154,6 +154,8 @@ def test_crop_takes_the_middle_square_and_stretch_all():
     assert resized(image, 2, "crop")[0].tolist() == [[100, 0]] * 2
     assert resized(image, 2, "stretch")[0].tolist() == [[150, 0]] * 2
     assert resized(image[..., :1], 2).shape == (1, 2, 2)
+    stripes = np.tile(np.array([0, 200], dtype=np.uint8), (2, 8))[..., None]  # finer than the wanted 4 columns
+    assert resized(stripes, 4, "stretch")[0].tolist() == [[100] * 4] * 4  # averaged, though the height grows
 
 
 def test_frames_are_in_the_order_of_their_numbers(tmp_path):
@@ -191,6 +193,8 @@ def test_what_is_transparent_is_black_and_not_the_colour_behind_it(tmp_path, end
     shown = decoded(tmp_path / "a" / f"1.{ending}")
     assert shown.shape == (8, 8, 3)
     assert [int(shown[row, column, 0]) for row, column in ((6, 6), (6, 1), (1, 6))] == [200, 100, 0]
+    white = decoded(tmp_path / "a" / f"1.{ending}", paper=255)
+    assert [int(white[row, column, 0]) for row, column in ((6, 6), (6, 1), (1, 6))] == [200, 227, 255]
 
 
 def test_wrong_folders_and_files_are_explained(tmp_path):

@@ -71,7 +71,10 @@ def _check(words: list[str], flags: list[str]) -> None:
             bad += file.state in ("altered", "missing", "partial")
             say(f"{data.name:13s} {file.state:10s}{file.path}")
     if bad:
-        raise DataError(f"{bad} file(s) missing or altered. `seqdis data fetch DATA` downloads what is missing.")
+        raise DataError(
+            f"{bad} file(s) missing or altered. Delete what is altered; then `seqdis data fetch "
+            "DATA` downloads what is missing."
+        )
 
 
 def _begun() -> list[SequenceDataset]:

@@ -2,6 +2,7 @@
 
 from seqdis.datasets._base import SequenceDataset
 from seqdis.datasets.air_quality import BeijingAirQuality
+from seqdis.datasets.air_writing import AirWriting
 from seqdis.datasets.etth1 import ETTh1
 from seqdis.datasets.faces import FaceSequences
 from seqdis.datasets.files import UserFile
@@ -23,6 +24,7 @@ from seqdis.datasets.videos import VideoFolder
 __all__ = [
     "MUG",
     "TIMIT",
+    "AirWriting",
     "AudioFolder",
     "BeijingAirQuality",
     "ETTh1",

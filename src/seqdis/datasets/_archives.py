@@ -17,7 +17,7 @@ from seqdis.datasets._download import file_sha256
 from seqdis.errors import DataError
 
 # What the standard library raises on archives that are cut short or damaged.
-_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError)
+_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, UnicodeDecodeError, OSError)
 
 
 def read_members(path: Path, pattern: str, nested: str = "") -> Iterator[tuple[str, bytes]]:

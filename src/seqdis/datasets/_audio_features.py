@@ -17,7 +17,7 @@ from tqdm import tqdm
 from seqdis.datasets._audio_files import CLIPPED, Clip, Wave, decoded, levelled, loudest, trimmed
 from seqdis.datasets._cache import prepared
 from seqdis.datasets._mapped import mapped
-from seqdis.datasets._splits import Index, random_parts
+from seqdis.datasets._splits import Index
 from seqdis.inputs import standardised
 from seqdis.sequences import DataSpec, FactorSpec, Sequences
 from seqdis.spectrogram import PUBLISHED, Floats, Spectrogram, analyse
@@ -192,21 +192,6 @@ def parts_of(everything: Sequences, rows: Mapping[str, Index | slice], settings:
     else:  # bin by bin, so that `scaled` leaves them alone
         spec = replace(spec, center=(0.0,) * settings.bins, scale=(1.0,) * settings.bins)
     return {part: replace(everything[some], spec=spec, name=f"{everything.name}/{part}") for part, some in rows.items()}
-
-
-def group_parts(
-    groups: npt.NDArray[Any], shares: Mapping[str, float], seed: int, what: str = "groups"
-) -> dict[str, Index]:
-    """Rows of each part, ascending, so that no group is in two parts.
-
-    Raises
-    ------
-    DataError
-        Fewer groups than parts.
-    """
-    names, group = np.unique(groups, return_inverse=True)
-    parts = random_parts(len(names), shares, seed, what)
-    return {part: np.flatnonzero(np.isin(group, some)) for part, some in parts.items()}
 
 
 def _table(name: str, clips: Sequence[Clip], preparation: Preparation) -> dict[str, npt.NDArray[Any]]:

@@ -44,8 +44,7 @@ def audio_in(folder: Path) -> list[Path]:
 
 def stamps(clips: Sequence[Clip]) -> str:
     """`file_stamps` of recordings on disk; what is in memory has a content to hash."""
-    paths = [clip.sound for clip in clips if isinstance(clip.sound, Path)]
-    return file_stamps(zip((clip.name for clip in clips), paths, strict=True))
+    return file_stamps(clip.sound for clip in clips if isinstance(clip.sound, Path))
 
 
 def decoded(clip: Clip, rate: int) -> Wave:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -44,7 +45,7 @@ class SequenceDataset(Settings):
         """
         base = Path(root).expanduser() if root else data_root()
         inside = base / (cls.folder_name or cls.name)
-        if not inside.exists() and any(file.found_in(base) for file in cls.files()):
+        if not os.path.exists(inside) and any(file.found_in(base) for file in cls.files()):
             return base
         return inside
 
@@ -52,7 +53,7 @@ class SequenceDataset(Settings):
         """`folder` for the ``root`` of these settings; of a user's own copy it may be that root itself."""
         root: str | None = getattr(self, "root", None)
         inside = self.folder(root)
-        return Path(root).expanduser() if root and not self.files() and not inside.is_dir() else inside
+        return Path(root).expanduser() if root and not self.files() and not os.path.isdir(inside) else inside
 
     def _splits(self) -> Mapping[str, Sequences]:
         """All parts by name; "train" always exists, usually "valid" and "test"."""

@@ -29,13 +29,12 @@ def cache_folder() -> Path:
     return Path(given).expanduser() if given else Path(platformdirs.user_cache_dir("seqdis")) / "prepared"
 
 
-def file_stamps(files: Iterable[tuple[str, str | Path]], about: str = "") -> str:
-    """Hash of names, sizes and dates of files, which tells that a user's own copy has changed.
+def file_stamps(files: Iterable[str | Path], about: str = "") -> str:
+    """Hash of places, sizes and dates of files, which tells that a user's own copy has changed or is another one.
 
     Parameters
     ----------
-    files : iterable of (name, path)
-        Names that do not depend on where the copy lies.
+    files : iterable of path
     about : str
         What else the prepared arrays depend on.
 
@@ -45,12 +44,12 @@ def file_stamps(files: Iterable[tuple[str, str | Path]], about: str = "") -> str
         A file that is gone or may not be read.
     """
     digest = hashlib.sha256(about.encode())
-    for name, path in files:
+    for path in files:
         try:
             found = os.stat(path)
         except OSError as error:
             raise DataError(unreadable(path, error, ". Check the link, or get the file again.")) from error
-        digest.update(f"{name} {found.st_size} {found.st_mtime_ns}\n".encode())
+        digest.update(f"{os.path.abspath(path)} {found.st_size} {found.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 
@@ -73,7 +72,7 @@ def prepared(name: str, key: str, build: Callable[[], Mapping[str, npt.NDArray[A
     returned and a warning is logged.
     """
     path = cache_folder() / f"{name}-{key}.npz"
-    if path.exists():
+    if os.path.isfile(path):  # never raises, unlike the method of paths
         try:
             with np.load(path, allow_pickle=False) as stored:
                 return {entry: stored[entry] for entry in stored.files}

@@ -56,7 +56,7 @@ class RemoteFile:
     def found_in(self, folder: Path) -> tuple[Path, str | None] | None:
         """First packing present in a folder and its known checksum."""
         for name, checksum in ((self.name, self.sha256), *self.also):
-            if (folder / name).exists():
+            if os.path.exists(folder / name):  # False, too, where it may not be looked
                 return folder / name, checksum
         return None
 

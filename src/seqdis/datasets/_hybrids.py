@@ -44,5 +44,11 @@ def hybrid_labels(
                 f"{given.name}: elements of shape {given.spec.shape} with labels {known}; "
                 f"hybrids need sequences of {name} of shape {shape} with its classes of {factor.name}."
             )
-        labels[factor.name] = given.labels[factor.name]
+        values = given.labels[factor.name]
+        if factor.classes and len(values) and not 0 <= values.min() <= values.max() < len(factor.classes):
+            raise DataError(
+                f"{given.name}: labels of {factor.name} from {values.min()} to {values.max()}; hybrids need known "
+                f"ones, 0 to {len(factor.classes) - 1}. Leave out sequences whose label is unknown."
+            )
+        labels[factor.name] = values
     return labels

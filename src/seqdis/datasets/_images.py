@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any, Literal
@@ -33,8 +34,17 @@ def opencv() -> Any:
     return cv2
 
 
-def decoded(path: Path, *, colour: bool = True) -> Pixels:
-    """Pixels of an image file, (height, width, 3) in RGB on black, or (height, width, channels) as stored, alpha last.
+def decoded(path: Path, *, colour: bool = True, paper: int = 0) -> Pixels:
+    """Pixels of an image file.
+
+    Parameters
+    ----------
+    path : Path
+    colour : bool
+        (height, width, 3) in RGB, laid on paper where it is transparent. False: (height, width, channels) as stored,
+        alpha last.
+    paper : int
+        Its value: 0 is black, 255 white.
 
     Raises
     ------
@@ -46,9 +56,12 @@ def decoded(path: Path, *, colour: bool = True) -> Pixels:
         content = np.fromfile(path, dtype=np.uint8)
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error}). Check that it is there and its permissions.") from error
-    image = cv2.imdecode(content, cv2.IMREAD_COLOR if colour else cv2.IMREAD_UNCHANGED) if len(content) else None
-    if image is not None and colour and path.suffix.lower() in MAY_HOLD_ALPHA:
-        image = _on_black(image, cv2.imdecode(content, cv2.IMREAD_UNCHANGED))
+    try:
+        image = cv2.imdecode(content, cv2.IMREAD_COLOR if colour else cv2.IMREAD_UNCHANGED) if len(content) else None
+        if image is not None and colour and path.suffix.lower() in MAY_HOLD_ALPHA:
+            image = _on_paper(image, cv2.imdecode(content, cv2.IMREAD_UNCHANGED), paper)
+    except cv2.error:  # a header that states impossible sizes
+        image = None
     if image is None:
         raise DataError(f"{path} is no image that OpenCV can read, or is cut short; remove it or get it again.")
     if image.ndim == 2:
@@ -56,12 +69,12 @@ def decoded(path: Path, *, colour: bool = True) -> Pixels:
     return rgb(image) if image.shape[2] >= 3 else image
 
 
-def _on_black(image: Pixels, stored: npt.NDArray[Any] | None) -> Pixels:
-    """The image with what is transparent in the stored one darkened: the colours behind it were never seen."""
+def _on_paper(image: Pixels, stored: npt.NDArray[Any] | None, paper: int) -> Pixels:
+    """The image with paper where the stored one is transparent: the colours behind it were never seen."""
     if stored is None or stored.dtype.kind != "u" or stored.shape != (*image.shape[:2], 4):
         return image
     opacity = stored[..., 3:] / np.float32(np.iinfo(stored.dtype).max)
-    blended: Pixels = np.rint(image * opacity).astype(np.uint8)
+    blended: Pixels = np.rint(paper + (image - np.float32(paper)) * opacity).astype(np.uint8)
     return blended
 
 
@@ -86,14 +99,19 @@ def resized(image: Pixels, size: int, fit: Literal["crop", "stretch"] = "crop") 
         side = min(image.shape[:2])
         top, left = ((extent - side) // 2 for extent in image.shape[:2])
         image = image[top : top + side, left : left + side]
-    smaller = size <= min(image.shape[:2])
-    scaled = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
+    # First the sides that shrink: only there are areas averaged.
+    height, width = (min(extent, size) for extent in image.shape[:2])
+    scaled = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    if min(height, width) < size:
+        scaled = cv2.resize(scaled, (size, size), interpolation=cv2.INTER_LINEAR)
     return np.ascontiguousarray(scaled.reshape(size, size, -1).transpose(2, 0, 1))
 
 
 def frame_files(folder: Path) -> list[Path]:
     """Image files of a folder in the order of the number that ends their names; those without one come first."""
-    found = [path for path in folder.iterdir() if path.suffix.lower() in IMAGES and not path.name.startswith(".")]
+    with os.scandir(folder) as entries:  # tells folders from files without asking for each
+        found = [Path(entry.path) for entry in entries if not entry.name.startswith(".") and not entry.is_dir()]
+    found = [path for path in found if path.suffix.lower() in IMAGES]
     return sorted(found, key=lambda path: (number_of(path), path.name))
 
 

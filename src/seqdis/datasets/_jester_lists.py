@@ -125,7 +125,8 @@ def _read_list(path: Path) -> Listed:
     """Gesture by number: lines ``number;gesture``, or a table with a header."""
     try:
         lines = path.read_text("utf-8-sig").splitlines()
-        rows = list(csv.reader(lines, delimiter=";" if lines and ";" in lines[0] else ","))
+        first = next(filter(str.strip, lines), "")
+        rows = list(csv.reader(lines, delimiter=";" if ";" in first else ","))
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(unreadable(path, error, ": expected lines number;gesture. Get the list again.")) from error
     columns = _columns(path, rows[0] if rows else [])
@@ -173,11 +174,16 @@ def _clip_folders(folder: Path, own: str) -> dict[int, str]:
         if base.is_dir():
             try:
                 with os.scandir(base) as entries:
-                    for entry in entries:
-                        if _is_number(entry.name) and entry.is_dir():
-                            found.setdefault(int(entry.name), entry.path)
+                    here = [entry for entry in entries if _is_number(entry.name) and entry.is_dir()]
             except OSError as error:
                 raise DataError(unreadable(base, error, ". Check the folder.")) from error
+            own_of: dict[int, str] = {}
+            for entry in here:
+                number = int(entry.name)
+                if number in own_of:
+                    raise DataError(f"Jester: {own_of[number]} and {entry.path} are both clip {number}. Remove one.")
+                own_of[number] = entry.path
+            found = own_of | found
     return found
 
 

@@ -47,7 +47,7 @@ def mapped(name: str, key: str, shape: tuple[int, ...], blocks: Callable[[], Ite
     array is built in memory and a warning is logged.
     """
     path = cache_folder() / f"{name}-{key}.npy"
-    found = _opened(path, shape) if path.exists() else None
+    found = _opened(path, shape) if os.path.isfile(path) else None
     if found is not None:
         return found
     try:

@@ -125,3 +125,18 @@ def unseen_combinations(
 
 def _codes(labels: npt.NDArray[Any]) -> Index:
     return np.unique(labels, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def group_parts(
+    groups: npt.NDArray[Any], shares: Mapping[str, float], seed: int, what: str = "groups"
+) -> dict[str, Index]:
+    """Rows of each part, ascending, so that no group is in two parts.
+
+    Raises
+    ------
+    DataError
+        Fewer groups than parts.
+    """
+    names, group = np.unique(groups, return_inverse=True)
+    parts = random_parts(len(names), shares, seed, what)
+    return {part: np.flatnonzero(np.isin(group, some)) for part, some in parts.items()}

@@ -120,6 +120,8 @@ class HandwrittenWords(WordSequences):
         DataError
             Different numbers of sequences, or sequences without these labels or of another shape.
         """
+        if dynamic_of.labels.get("letter", np.empty((0, 0))).ndim != 2:
+            raise DataError(f"{dynamic_of.name}: one label 'letter' per sequence; expected one per step, (n, 7).")
         glyphs = self._glyphs()
         shape = (1, self.size, self.size)
         factors = [factor for factor in factors_of(glyphs.writers) if factor.name != "word"]
@@ -155,7 +157,12 @@ class HandwrittenWords(WordSequences):
 
 def _members(source: Path) -> Iterator[tuple[str, bytes]]:
     """Names and contents of the Latin letters, of an archive or of its folder."""
-    folders = sorted((source / "Latin").glob("character*")) if source.is_dir() else [source]
+    folders = [source]
+    if source.is_dir():
+        places = [place / "Latin" for place in (source, source / _ARCHIVE)]  # Windows unpacks into a folder of its own
+        folders = sorted(path for place in places for path in place.glob("character[0-9][0-9]") if path.is_dir())
+        if not folders:
+            raise DataError(f"{source}: expected Latin/character01 to character26 in it. Unpack the archive again.")
     for folder in folders:
         for name, content in read_members(folder, _NAMES):
             found = re.fullmatch(_NAMES, name)

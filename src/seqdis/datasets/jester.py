@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from seqdis.errors import DataError, SettingsError, unknown_name
 from seqdis.hyperparameters import hyper, hyperparameters, validate
 from seqdis.sequences import DataSpec, FactorSpec, Sequences
 
-_PREPARATION = 1  # raise when the code below changes what comes out of it
+_PREPARATION = 2  # raise when the code below changes what comes out of it
 
 
 @hyperparameters
@@ -47,8 +46,8 @@ class Jester(SequenceDataset):
         Refuse a copy in which clips that are listed have no folder, or fewer frames than `length`. Else these are
         left out, with a warning.
     root : str or None
-        Folder that holds lists and clips, in ``jester/`` or directly. None: ``SEQDIS_DATA``, else the user's cache
-        folder.
+        Folder that holds lists and clips, in ``jester/`` or directly. None: ``jester/`` in ``SEQDIS_DATA``, else in
+        the user's cache folder.
 
     Raises
     ------
@@ -127,8 +126,8 @@ class Jester(SequenceDataset):
             _require(gestures, part, [clip.gesture for clip in some], "of which all frames are there")
         chosen = [clip for some in clips.values() for clip in some]
         shape = (len(chosen), self.length, 3, self.size, self.size)
-        files = ((f"{clip.number}/{os.path.basename(frame)}", frame) for clip in chosen for frame in clip.frames)
-        key = file_stamps(files, f"{_PREPARATION} {self.size} {self.fit}")[:32]
+        frames = (frame for clip in chosen for frame in clip.frames)
+        key = file_stamps(frames, f"{_PREPARATION} {self.size} {self.fit}")[:32]
         x = mapped(self.name, key, shape, lambda: self._frames(chosen))
         everything = _sequences(x, chosen, gestures)
         ends = np.cumsum([len(some) for some in clips.values()])

@@ -52,7 +52,8 @@ class MUG(SequenceDataset):
     split_seed : int
         Chooses clips for the parts, and starts of training sequences.
     root : str or None
-        Folder that holds the images, in ``mug/`` or directly. None: ``SEQDIS_DATA``, else the user's cache folder.
+        Folder that holds the images, in ``mug/`` or directly. None: ``mug/`` in ``SEQDIS_DATA``, else in
+        the user's cache folder.
 
     Raises
     ------
@@ -117,7 +118,7 @@ class MUG(SequenceDataset):
         windows = {part: list(self._windows(part, some)) for part, some in self._divide(clips).items()}
         chosen = [window for some in windows.values() for window in some]
         shape = (len(chosen), self.length, 3, self.size, self.size)
-        files = ((str(path.relative_to(folder)), path) for each in chosen for path in each.files(self.length))
+        files = (path for each in chosen for path in each.files(self.length))
         key = file_stamps(files, f"{_PREPARATION} {self.size} {self.crop}")[:32]
         x = mapped(self.name, key, shape, lambda: self._frames(chosen))
         everything = _sequences(x, chosen, tuple(sorted({clip.subject for clip in clips})))

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from seqdis.datasets._audio_features import Preparation, frames_of, group_parts, parts_of, sequences_of, spectrogram_of
+from seqdis.datasets._audio_features import Preparation, frames_of, parts_of, sequences_of, spectrogram_of
 from seqdis.datasets._audio_files import AUDIO, Clip, audio_in, stamps
 from seqdis.datasets._base import SequenceDataset
 from seqdis.datasets._splits import shares_of

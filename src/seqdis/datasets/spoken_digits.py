@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from seqdis.datasets._archives import content_hash, read_members
-from seqdis.datasets._audio_features import Preparation, frames_of, group_parts, parts_of, sequences_of, spectrogram_of
+from seqdis.datasets._audio_features import Preparation, frames_of, parts_of, sequences_of, spectrogram_of
 from seqdis.datasets._audio_files import Clip
 from seqdis.datasets._base import SequenceDataset
 from seqdis.datasets._download import RemoteFile

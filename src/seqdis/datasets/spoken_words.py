@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqdis.datasets._archives import read_members
-from seqdis.datasets._audio_features import Preparation, frames_of, group_parts, parts_of, sequences_of, spectrogram_of
+from seqdis.datasets._audio_features import Preparation, frames_of, parts_of, sequences_of, spectrogram_of
 from seqdis.datasets._audio_files import Clip
 from seqdis.datasets._base import SequenceDataset
 from seqdis.datasets._download import RemoteFile, file_sha256

@@ -36,7 +36,8 @@ class TIMIT(SequenceDataset):
     complete : bool
         Refuse a copy in which speakers or sentences are missing.
     root : str or None
-        Folder that holds the corpus, in ``timit/`` or directly. None: ``SEQDIS_DATA``, else the user's cache folder.
+        Folder that holds the corpus, in ``timit/`` or directly. None: ``timit/`` in ``SEQDIS_DATA``, else in
+        the user's cache folder.
 
     Raises
     ------
