@@ -2,11 +2,12 @@
 
 Run it with `seqdis bench examples/handwritten_words.py --jobs 2`. Needs Omniglot's smaller set of images (`seqdis data
 fetch handwritten-words`) and the extra `video`. Stands in for Letters, whose images are not public: printed numbers
-are of another set. Not run yet but for fits of DBSE (seed 0, an Intel Xeon, one thread, scored on the valid part): 30 epochs are too few;
+are of another set. As in `six_methods.py` nothing is tuned: defaults, equal sizes of codes, one budget.
+
+Not run yet but for fits of DBSE (seed 0, an Intel Xeon, one thread, scored on the valid part). 30 epochs are too few;
 100 rebuild letters (squared error 0.010) and put the writer into the static code (0.985 by an SVC, but 0.705 from the
 dynamic one, too), while a swap is worse than the average letter (0.053, 0.039) and the letter is read from the dynamic
-code in 0.306 only. So the weights want choosing, not the budget. As in `six_methods.py` nothing is tuned: defaults,
-equal sizes of codes, one budget.
+code in 0.306 only. So it is the weights that want choosing, not the budget.
 """
 
 from seqdis.benchmark import Study
