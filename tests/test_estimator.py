@@ -15,6 +15,7 @@ import seqdis
 from seqdis.datasets import ToyMelodies, ToySeries
 from seqdis.errors import CapabilityError, DataError, SettingsError
 from seqdis.estimator import Disentangler
+from seqdis.factors import Factors
 from seqdis.inputs import as_sequences, from_frame
 from seqdis.methods import DBSE
 from seqdis.training import Training
@@ -327,9 +328,28 @@ def test_tables_that_transform_did_not_make(fitted: DBSE, columns: int) -> None:
         fitted.inverse_transform([[1], [1, 2]])
 
 
+def unchecked(static: object, dynamic: object) -> Factors:
+    """As users make them: only tests run with the annotations checked."""
+    codes = Factors(torch.zeros(1, 1), torch.zeros(1, 1, 1))
+    object.__setattr__(codes, "static", static)
+    object.__setattr__(codes, "dynamic", dynamic)
+    return codes
+
+
+def test_codes_may_be_arrays(fitted: DBSE) -> None:
+    static, dynamic = fitted.encode(SERIES)
+    arrays = unchecked(static.numpy().astype(np.float64), dynamic.numpy())
+    np.testing.assert_array_equal(fitted.decode(arrays), fitted.decode(Factors(static, dynamic)))
+
+
 def test_what_is_no_code_or_seed_is_refused(fitted: DBSE) -> None:
     with pytest.raises(DataError, match="decode: got ndarray; expected Factors"):
         fitted.decode(SERIES)
+    codes = fitted.encode(SERIES)
+    with pytest.raises(DataError, match=r"expected \(n, 3\) and \(n, windows, 2\), as encode\(\) gives them"):
+        fitted.decode(unchecked(codes.static[:, :2], codes.dynamic))
+    with pytest.raises(DataError, match="decode: codes are no numbers"):
+        fitted.decode(unchecked(np.array(["a"]), codes.dynamic))
     with pytest.raises(SettingsError, match="encode: draw='a'; expected a whole number"):
         fitted.encode(SERIES, draw="a")
 

@@ -214,7 +214,7 @@ def test_long_tables_may_have_levels_durations_truth_values_and_gaps_of_pandas()
 @pytest.mark.parametrize(
     ("table", "words"),
     [
-        (lambda: frame().drop(columns="time"), "no column 'time'. A long table needs id and time; has: id, u, v"),
+        (lambda: frame().drop(columns="time"), "no column 'time'; has: id, u, v. A long table needs"),
         (lambda: frame(time=[1, 0, 0, 1, 1]), r"the same \(id, time\) stands in several rows"),
         (lambda: frame(v=list("vwxyz")), "columns v are not numeric"),
         (lambda: frame()[["id", "time"]], "no feature column is left"),

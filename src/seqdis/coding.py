@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from seqdis.errors import DataError
 from seqdis.factors import Factors
 from seqdis.nn.network import Network
 from seqdis.sequences import Array, Sequences
@@ -37,6 +38,28 @@ def encoded(network: Network, data: Sequences, generator: torch.Generator | None
         torch.cat(counts).cpu().clone() if counts else None,
         network.stride,
     )
+
+
+def as_codes(factors: Factors, dims: tuple[int, int]) -> Factors:
+    """Codes as a network reads them, of tensors or of arrays (such as `seqdis encode` writes).
+
+    Raises
+    ------
+    DataError
+        No numbers, or other sizes than ``dims``: of the static and of a dynamic code.
+    """
+    try:
+        static, dynamic = (torch.as_tensor(code).float() for code in factors)
+        lengths = None if factors.lengths is None else torch.as_tensor(factors.lengths).long()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(f"decode: codes are no numbers ({error}); expected tensors or arrays.") from error
+    sizes = (static.shape[1:], dynamic.shape[2:])
+    if static.ndim != 2 or dynamic.ndim != 3 or len(static) != len(dynamic) or sizes != ((dims[0],), (dims[1],)):
+        raise DataError(
+            f"decode: static codes {tuple(static.shape)} and dynamic codes {tuple(dynamic.shape)}; expected "
+            f"(n, {dims[0]}) and (n, windows, {dims[1]}), as encode() gives them."
+        )
+    return Factors(static, dynamic, lengths, factors.stride)
 
 
 def decoded(network: Network, codes: Factors) -> Array:

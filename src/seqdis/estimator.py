@@ -15,7 +15,7 @@ from sklearn.exceptions import NotFittedError
 import seqdis
 from seqdis import entries
 from seqdis.arrays import checked
-from seqdis.coding import cut, decoded, device_of, encoded
+from seqdis.coding import as_codes, cut, decoded, device_of, encoded
 from seqdis.errors import CapabilityError, DataError, RunFolderError, SettingsError, unknown_name
 from seqdis.factors import Factors
 from seqdis.hyperparameters import (
@@ -187,11 +187,18 @@ class Disentangler(TransformerMixin, Settings):
         return encoded(self._network, data, None if draw is None else self._generator("encode: draw", draw))
 
     def decode(self, factors: Factors) -> Array:
-        """Mean observations of codes: (n, windows * stride, *features), in data units."""
+        """Mean observations of codes: (n, windows * stride, *features), in data units.
+
+        Raises
+        ------
+        DataError
+            No `Factors` (of tensors or arrays), or codes of other sizes than `encode` gives.
+        """
         self._check_fitted()
         if not isinstance(factors, Factors):
-            raise DataError(f"decode: got {type(factors).__name__}; expected Factors, as encode() gives them.")
-        return decoded(self._network, factors)
+            what = f"got {type(factors).__name__}; expected Factors, as encode() gives them"
+            raise DataError(f"decode: {what}, or Factors(static, dynamic).")
+        return decoded(self._network, as_codes(factors, self.code_dims))
 
     def transform(self, X: Any) -> Array:
         """Codes as one 2-D array for pipelines: static columns, then dynamic ones, time-major.

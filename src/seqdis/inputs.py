@@ -120,7 +120,9 @@ def from_frame(
     if absent:
         have = ", ".join(map(str, frame.columns))
         raise DataError(
-            f"{name}: no column {', '.join(map(repr, absent))}. A long table needs id and time; has: {have}."
+            f"{name}: no column {', '.join(map(repr, absent))}; has: {have}. A long table needs columns of ids and "
+            "times, called id and time unless told otherwise: --id-column and --time-column (--data.id-column of fit), "
+            "from_frame(frame, id=..., time=...) in Python; labels likewise."
         )
     if not frame.columns.is_unique:
         repeated = ", ".join(map(str, frame.columns[frame.columns.duplicated()].unique()))

@@ -90,8 +90,8 @@ def test_files_without_a_good_study(tmp_path, text, words):
 
 def test_other_files_are_not_run(tmp_path):
     (tmp_path / "study.txt").write_text(GOOD)
-    for name in ("study.txt", "."):
-        with pytest.raises(SettingsError, match="there is no such file"):
+    for name, words in (("study.txt", "this is no .py file"), (".", "there is no such file")):
+        with pytest.raises(SettingsError, match=words):
             load_study(tmp_path / name)
 
 

@@ -148,7 +148,8 @@ def load_study(path: str | Path) -> Study:
     """
     file = Path(path)
     if file.suffix != ".py" or not file.is_file():
-        raise SettingsError(f"{path}: there is no such file. Give a Python file that builds `study = Study(...)`.")
+        what = "this is no .py file" if file.is_file() else "there is no such file"
+        raise SettingsError(f"{path}: {what}. Give a Python file that builds `study = Study(...)`.")
     _refuse_repeated_keys(file)
     # Dataclasses look up their module by name; what lies beside the file can be imported, as beside a script.
     name = STUDY_MODULE + re.sub(r"[^a-zA-Z0-9]", "_", file.stem)

@@ -14,7 +14,7 @@ import pandas as pd
 from seqdis.datasets._audio_features import Preparation, frames_of, parts_of, sequences_of, spectrogram_of
 from seqdis.datasets._audio_files import AUDIO, Clip, audio_in, stamps
 from seqdis.datasets._base import SequenceDataset
-from seqdis.datasets._splits import shares_of
+from seqdis.datasets._splits import group_parts, shares_of
 from seqdis.datasets._video_files import read_labels
 from seqdis.errors import DataError, SettingsError
 from seqdis.hyperparameters import hyper, hyperparameters, validate

@@ -13,7 +13,7 @@ from seqdis.datasets._audio_features import Preparation, frames_of, parts_of, se
 from seqdis.datasets._audio_files import Clip
 from seqdis.datasets._base import SequenceDataset
 from seqdis.datasets._download import RemoteFile
-from seqdis.datasets._splits import Index
+from seqdis.datasets._splits import Index, group_parts
 from seqdis.errors import DataError
 from seqdis.hyperparameters import hyper, hyperparameters, validate
 from seqdis.sequences import FactorSpec, Sequences

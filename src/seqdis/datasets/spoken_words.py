@@ -14,7 +14,7 @@ from seqdis.datasets._audio_features import Preparation, frames_of, parts_of, se
 from seqdis.datasets._audio_files import Clip
 from seqdis.datasets._base import SequenceDataset
 from seqdis.datasets._download import RemoteFile, file_sha256
-from seqdis.datasets._splits import Index, shares_of
+from seqdis.datasets._splits import Index, group_parts, shares_of
 from seqdis.errors import DataError
 from seqdis.hyperparameters import hyper, hyperparameters, validate
 from seqdis.sequences import FactorSpec, Sequences

@@ -90,8 +90,8 @@ class Table:
         if not np.isin(self.y[asked], self.y[fitted]).any():
             raise DataError(
                 f"{self.name}: none of the classes to be scored occurs among the codes to be fitted on. There are too "
-                "few sequences, or the parts share no class by design (new speakers, say): use another factor, or "
-                "forms=('published',), which divides the test part itself."
+                "few sequences, or the parts share no class by design (new speakers, say). Use more of them or another "
+                "factor, or one form alone: 'published' divides the test part itself, 'corrected' is fitted on train."
             )
         right = self._predicted(classifier, fitted, asked, seed) == self.y[asked]
         sequence = self.sequence[asked]

@@ -135,7 +135,8 @@ class SeriesLeakage(Protocol):
             most = max(int(train.holding().max()) for train in blocks[0])
             raise DataError(
                 f"no feature has '{target}' that vary in {self.least} sequences of train; the most are {most}. "
-                "Lower `least`, use more sequences, or a model with two windows or more per sequence."
+                f"Lower `least` (--series-leakage.least {max(2, most)}), use more sequences, or, for deviations, a "
+                "model with two windows or more per sequence."
             )
         n, features = targets["test"].means.shape
         missed = [
