@@ -50,7 +50,8 @@ class Letters(WordSequences):
     SettingsError
         From `split`: shares that leave nothing for training.
     DataError
-        From `split`: no images, fewer than two writers with all letters, a damaged image, OpenCV is not installed.
+        From `split`: no images, fewer than two writers with all letters, an image that is damaged or without ink,
+        OpenCV is not installed.
 
     Notes
     -----
