@@ -55,7 +55,9 @@ def user_file(folder: Path) -> UserFile:
 def clip(folder: Path, frames: int, shade: int) -> None:
     folder.mkdir(parents=True)
     for number in range(frames):
-        cv2.imwrite(str(folder / f"{number}.png"), np.full((9, 12, 3), shade + 10 * number, dtype=np.uint8))
+        image = np.full((9, 12, 3), shade + 10 * number, dtype=np.uint8)
+        image[4, 6] = 250  # ink, of letters
+        cv2.imwrite(str(folder / f"{number}.png"), image)
 
 
 def jester_copy(folder: Path) -> Jester:

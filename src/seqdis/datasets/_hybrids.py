@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from seqdis.errors import DataError
@@ -45,9 +46,12 @@ def hybrid_labels(
                 f"hybrids need sequences of {name} of shape {shape} with its classes of {factor.name}."
             )
         values = given.labels[factor.name]
-        if factor.classes and len(values) and not 0 <= values.min() <= values.max() < len(factor.classes):
+        known = values
+        if values.ndim == 2 and given.lengths is not None:  # a step that is padded has no label
+            known = values[np.arange(values.shape[1]) < given.lengths[:, None]]
+        if factor.classes and known.size and not 0 <= known.min() <= known.max() < len(factor.classes):
             raise DataError(
-                f"{given.name}: labels of {factor.name} from {values.min()} to {values.max()}; hybrids need known "
+                f"{given.name}: labels of {factor.name} from {known.min()} to {known.max()}; hybrids need known "
                 f"ones, 0 to {len(factor.classes) - 1}. Leave out sequences whose label is unknown."
             )
         labels[factor.name] = values
