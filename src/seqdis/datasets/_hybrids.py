@@ -46,13 +46,13 @@ def hybrid_labels(
                 f"hybrids need sequences of {name} of shape {shape} with its classes of {factor.name}."
             )
         values = given.labels[factor.name]
-        known = values
+        real = values
         if values.ndim == 2 and given.lengths is not None:  # a step that is padded has no label
-            known = values[np.arange(values.shape[1]) < given.lengths[:, None]]
-        if factor.classes and known.size and not 0 <= known.min() <= known.max() < len(factor.classes):
+            real = values[np.arange(values.shape[1]) < given.lengths[:, None]]
+        if factor.classes and real.size and not 0 <= real.min() <= real.max() < len(factor.classes):
             raise DataError(
-                f"{given.name}: labels of {factor.name} from {known.min()} to {known.max()}; hybrids need known "
-                f"ones, 0 to {len(factor.classes) - 1}. Leave out sequences whose label is unknown."
+                f"{given.name}: labels of {factor.name} from {real.min()} to {real.max()}; hybrids need known "
+                f"ones, 0 to {len(factor.classes) - 1}. Leave out sequences whose label is unreal."
             )
         labels[factor.name] = values
     return labels
