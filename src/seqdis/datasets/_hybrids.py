@@ -52,7 +52,7 @@ def hybrid_labels(
         if factor.classes and real.size and not 0 <= real.min() <= real.max() < len(factor.classes):
             raise DataError(
                 f"{given.name}: labels of {factor.name} from {real.min()} to {real.max()}; hybrids need known "
-                f"ones, 0 to {len(factor.classes) - 1}. Leave out sequences whose label is unreal."
+                f"ones, 0 to {len(factor.classes) - 1}. Leave out sequences whose label is unknown."
             )
         labels[factor.name] = values
     return labels
