@@ -55,6 +55,17 @@ class SequenceDataset(Settings):
         inside = self.folder(root)
         return Path(root).expanduser() if root and not self.files() and not os.path.isdir(inside) else inside
 
+    def _found(self, file: RemoteFile, size: str = "") -> Path:
+        """The first packing of a file that is in `location`; ``size`` says what fetching it would take."""
+        found = file.found_in(self.location())
+        if found is None:
+            raise DataError(
+                f"{type(self).__name__}: found none of {', '.join((file.name, *(name for name, _ in file.also)))} in "
+                f"{self.location()}. Run `seqdis data fetch {self.name}`{size and f' ({size})'}, or set SEQDIS_DATA "
+                f"(or root=) to the folder that contains {self.folder_name or self.name}/."
+            )
+        return found[0]
+
     def _splits(self) -> Mapping[str, Sequences]:
         """All parts by name; "train" always exists, usually "valid" and "test"."""
         raise DataError(f"{type(self).__name__} does not define _splits().")

@@ -185,14 +185,7 @@ class AirWriting(SequenceDataset):
         return {part: np.sort(rows) for part, rows in parts.items()}
 
     def _recordings(self) -> Recordings:
-        found = _FILE.found_in(self.location())
-        if found is None:
-            raise DataError(
-                f"AirWriting: found none of {', '.join((_FILE.name, *(name for name, _ in _FILE.also)))} in "
-                f"{self.location()}. Run `seqdis data fetch {self.name}` (about 25 MB), or set SEQDIS_DATA (or root=) "
-                f"to the folder that contains {self.folder_name}/."
-            )
-        source = found[0]
+        source = self._found(_FILE, "about 25 MB")
         if source.suffix == ".npz":
             return _checked(_from_arrays(source), source)
         members = read_members(source, _NAMES) if source.is_dir() else _archived(source)

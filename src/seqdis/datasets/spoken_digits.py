@@ -136,11 +136,4 @@ class SpokenDigits(SequenceDataset):
         return {name: np.flatnonzero(part == number) for number, name in ((2, "train"), (1, "valid"), (0, "test"))}
 
     def _source(self) -> Path:
-        found = _FILE.found_in(self.location())
-        if found is None:
-            raise DataError(
-                f"SpokenDigits: found none of {', '.join((_FILE.name, *(name for name, _ in _FILE.also)))} in "
-                f"{self.location()}. Run `seqdis data fetch {self.name}`, or set SEQDIS_DATA (or root=) to the folder "
-                f"that contains {self.folder_name}/."
-            )
-        return found[0]
+        return self._found(_FILE)

@@ -161,11 +161,4 @@ class SpokenWords(SequenceDataset):
         return clips, np.array(speaker), np.array(word, dtype=np.int64)
 
     def _archive(self) -> Path:
-        found = _FILE.found_in(self.location())
-        if found is None:
-            raise DataError(
-                f"SpokenWords: found none of {', '.join((_FILE.name, *(name for name, _ in _FILE.also)))} in "
-                f"{self.location()}. Run `seqdis data fetch {self.name}` (about 520 MB), or set SEQDIS_DATA (or root=) "
-                f"to the folder that contains {self.folder_name}/."
-            )
-        return found[0]
+        return self._found(_FILE, "about 520 MB")
