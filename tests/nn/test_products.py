@@ -54,6 +54,21 @@ def test_maps_of_any_size_equal_torchs_own() -> None:
             assert torch.allclose(ours(*inputs), plain(*inputs, stride=2, padding=1), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("side", [8, 16, 32])
+@pytest.mark.parametrize("channels", [2, 16])
+def test_gradients_of_maps_of_any_size_equal_torchs_own(side: int, channels: int) -> None:
+    for ours, plain, maps in (
+        (halve, conv2d, (2, channels, side, side)),
+        (double, conv_transpose2d, (2, channels, side // 2, side // 2)),
+    ):
+        inputs = leaves(maps, (channels, channels, 4, 4), (channels,))
+        values = ours(*inputs), plain(*inputs, stride=2, padding=1)
+        gradient = draw(*values[0].shape, seed=7)
+        pairs = zip(*(torch.autograd.grad(value, inputs, gradient) for value in values), strict=True)
+        for number, (one, other) in enumerate(pairs):
+            assert torch.allclose(one, other, rtol=0, atol=1e-11), number
+
+
 def test_gradients_agree_with_finite_differences() -> None:
     assert torch.autograd.gradcheck(halve, leaves((1, 2, 4, 2), (3, 2, 4, 4), (3,)))
     assert torch.autograd.gradcheck(double, leaves((1, 3, 2, 1), (3, 2, 4, 4), (2,)))
