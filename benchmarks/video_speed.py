@@ -142,7 +142,7 @@ def timed(calls: dict[str, Call], rounds: int, inner: int, device: str) -> dict[
 
 @contextmanager
 def surroundings_of(name: str) -> Iterator[None]:
-    """Sides that keep memory do so while they run, the last one has small maps as products; others have neither."""
+    """Sides that keep memory do so while they run, only the last one chooses by tiles and the size of maps."""
     products.TILES = TILES and name == WAYS[-1]
     with kept_memory() if name in WAYS[-2:] else nullcontext():
         yield

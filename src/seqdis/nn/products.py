@@ -4,8 +4,10 @@ Weights keep the names and shapes of torch's layers. What each replacement gains
 ``benchmarks/results/video_speed.json``. Weight gradients of bfloat16 convolutions have another reason
 too: torch's threads spin there while they wait for one another. For 128 to 256 channels (256 frames, two
 threads of an AMD EPYC) they take 58 ms of processor time alone and 838 beside busy processes; the same as
-a product takes 47 and 46. Small maps of many channels are products forward, too, on processors with matrix
-tiles (AMX); what that gains is the last line of ``benchmarks/results/video_speed_tiles.json``.
+a product takes 47 and 46. On processors with matrix tiles (AMX) small maps of many channels are products
+forward, too, and large maps are torch's convolutions backward again: there copying patches takes longer
+than what products save, and maps this large do not make threads wait; what that gains is the last line of
+``benchmarks/results/video_speed_tiles.json``.
 """
 
 from __future__ import annotations
