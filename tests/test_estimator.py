@@ -392,6 +392,9 @@ def test_settings_changed_after_fit_are_not_saved_with_its_weights(tmp_path):
     with pytest.raises(SettingsError, match="settings were changed after fit"):
         model.save(tmp_path / "run")
     assert not (tmp_path / "run").exists()
+    for use in (model.encode, model.reconstruct, model.score, lambda x: model.swap(x, x), lambda x: model.sample(1)):
+        with pytest.raises(SettingsError, match="settings were changed after fit"):
+            use(x)
     model.set_params(anchor_weight=DBSE().anchor_weight)
     model.save(tmp_path / "run")
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from seqdis.errors import DataError
-from seqdis.inputs import as_sequences, from_frame, standardised
+from seqdis.inputs import as_sequences, from_frame, scaled, standardised
 
 DRAW = np.random.default_rng(0)
 SERIES = DRAW.normal(size=(4, 5, 3))
@@ -211,6 +211,18 @@ def test_long_tables_may_have_levels_durations_truth_values_and_gaps_of_pandas()
     assert (~gaps.observed()).sum() == 3  # the value, and a padded step of both features
 
 
+def test_rows_that_lack_are_said(caplog) -> None:
+    from_frame(frame())
+    from_frame(frame(time=[3.5, 0, 0, 4, 4]))  # uneven by nature
+    assert not caplog.records
+    longer = pd.concat([frame(id="c", time=[0, 1, 2, 3, 5]), frame()])
+    from_frame(longer)
+    (record,) = caplog.records
+    assert record.getMessage().startswith("frame: rows lie 1 apart in 'time', but 1 of 7 lie further")
+    from_frame(frame(id=list("abcde")))  # one row each: nothing between
+    assert len(caplog.records) == 1
+
+
 @pytest.mark.parametrize(
     ("table", "words"),
     [
@@ -333,6 +345,19 @@ def test_a_feature_that_is_never_observed_keeps_scale_one() -> None:
     x[..., 1] = np.nan
     spec = standardised(as_sequences(x))
     assert (spec.center[1], spec.scale[1]) == (0.0, 1.0)
+
+
+def test_a_feature_that_is_never_observed_is_said(caplog) -> None:
+    scaled(as_sequences(SERIES))
+    assert not caplog.records
+    x = SERIES.copy()
+    x[..., 1] = np.nan
+    scaled(as_sequences(x))
+    scaled(from_frame(frame(v=np.nan)))
+    assert [record.getMessage().split(";")[0] for record in caplog.records] == [
+        "array: never observed: feature number 1",
+        "frame: never observed: feature v",
+    ]
 
 
 def test_a_large_constant_is_not_blown_up() -> None:

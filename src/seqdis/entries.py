@@ -53,7 +53,8 @@ def find(shelf: Shelf, name: str) -> type[Any]:
         return entry
     known = names(shelf)
     if name not in known:
-        raise SettingsError(unknown_name(_kind(shelf), name, known))
+        hint = " One of your own is given as `package.module:Class`."
+        raise SettingsError(unknown_name(_kind(shelf), name, known) + hint)
     return known[name]
 
 

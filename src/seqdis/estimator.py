@@ -194,7 +194,7 @@ class Disentangler(TransformerMixin, Settings):
         DataError
             No `Factors` (of tensors or arrays), or codes of other sizes than `encode` gives.
         """
-        self._check_fitted()
+        self._check_unchanged()
         if not isinstance(factors, Factors):
             what = f"got {type(factors).__name__}; expected Factors, as encode() gives them"
             raise DataError(f"decode: {what}, or Factors(static, dynamic).")
@@ -273,7 +273,7 @@ class Disentangler(TransformerMixin, Settings):
             Decode the prior's step means along a sampled path, as published evaluations do,
             instead of the samples.
         """
-        self._check_fitted()
+        self._check_unchanged()
         if not self.probabilistic:
             raise CapabilityError(f"{type(self).__name__} has no prior to draw codes from.")
         _check_request(n, length, like is not None, keep)
@@ -394,7 +394,7 @@ class Disentangler(TransformerMixin, Settings):
         return data, None if valid is None else as_sequences(valid, kind=data.spec.kind)
 
     def _input(self, X: Any, mask: Any = None, lengths: Any = None) -> Sequences:
-        self._check_fitted()
+        self._check_unchanged()
         data = as_sequences(X, mask=mask, lengths=lengths, kind=None if isinstance(X, Sequences) else self.spec_.kind)
         return self._fitting(data)
 

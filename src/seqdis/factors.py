@@ -40,7 +40,7 @@ class Gaussian:
 
 @dataclass(frozen=True)
 class Factors:
-    """The two codes of some sequences.
+    """The two codes of some sequences: ``static, dynamic = factors``; ``len(factors)``, ``factors[rows]``: sequences.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class Factors:
         return int(self.static.shape[0])
 
     def __iter__(self) -> Iterator[Tensor]:
-        """``static, dynamic = factors``."""
+        """The two codes, not sequence by sequence."""
         return iter((self.static, self.dynamic))
 
     def __getitem__(self, rows: slice | Tensor) -> Factors:

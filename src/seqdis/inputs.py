@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -24,6 +25,8 @@ from seqdis.arrays import (
 from seqdis.errors import DataError
 from seqdis.labels import classes_of, codes, factor_of, of_table
 from seqdis.sequences import Array, DataSpec, FactorSpec, Kind, Sequences
+
+_log = logging.getLogger(__name__)
 
 
 def as_sequences(
@@ -157,6 +160,7 @@ def from_frame(
     known = {label: _per_sequence(np.split(codes(values), starts[1:])) for label, values in columns.items()}
     result = as_sequences(parts, labels=known, kind="series", name=name)
     stamps = np.split(frame[time].to_numpy(), starts[1:])
+    _warn_of_gaps(stamps, name, time)
     factors = tuple(
         FactorSpec(name=f.name, kind=f.kind, classes=classes_of(columns[f.name])) for f in result.spec.factors
     )
@@ -206,7 +210,30 @@ def scaled(train: Sequences) -> DataSpec:
     that the values are meant as they are.
     """
     untouched = train.spec.center == (0.0,) and train.spec.scale == (1.0,)
-    return standardised(train) if untouched and train.spec.kind != "image" else train.spec
+    if not untouched or train.spec.kind == "image":
+        return train.spec
+    if train.spec.kind == "series":
+        _warn_of_silent(train)
+    return standardised(train)
+
+
+def _warn_of_silent(train: Sequences) -> None:
+    silent = np.flatnonzero(~train.observed().any((0, 1)))
+    if len(silent):
+        names = [train.spec.feature_names[i] if train.spec.feature_names else f"number {i}" for i in silent]
+        _log.warning("%s: never observed: feature %s; leave out what says nothing.", train.name, ", ".join(names))
+
+
+def _warn_of_gaps(times: list[Array], name: str, column: str) -> None:
+    """Steps are neighbours whatever the time between them; where most lie evenly, a larger gap is a row that lacks."""
+    gaps = np.concatenate([np.diff(of_one) for of_one in times])
+    usual = np.median(gaps) if len(gaps) else 0.0
+    wide = gaps > 1.5 * usual
+    if wide.any() and np.isclose(gaps, usual).mean() > 0.5:
+        _log.warning(
+            "%s: rows lie %g apart in '%s', but %d of %d lie further; they are taken for neighbours. Rows of NaN keep "
+            "the gaps.", name, usual, column, wide.sum(), len(gaps),
+        )  # fmt: skip
 
 
 def _joined(parts: Sequence[Sequences], name: str) -> Sequences:

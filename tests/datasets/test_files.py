@@ -94,6 +94,13 @@ def test_column_names_can_be_given(tmp_path, x):
     np.testing.assert_allclose(gathered(data.parts()), x, rtol=1e-6)
 
 
+def test_columns_of_what_has_none_are_refused(tmp_path, x):
+    np.savez(tmp_path / "gait.npz", x=x, who=np.arange(N) % 2)
+    for option, value in (("label_columns", ("who",)), ("id_column", "patient"), ("time_column", "hour")):
+        with pytest.raises(SettingsError, match=rf"{option} = .*gait.npz holds arrays and has no columns"):
+            UserFile(path=str(tmp_path / "gait.npz"), **{option: value}).split("train")
+
+
 def test_kind_says_what_a_step_is(tmp_path, x):
     np.save(tmp_path / "sound.npy", x)
     assert UserFile(path=str(tmp_path / "sound.npy")).spec.kind == "series"

@@ -46,7 +46,7 @@ class UserFile(SequenceDataset):
     id_column, time_column : str
         Which column says the sequence, and which the order of its steps.
     label_columns : tuple of str
-        Columns that are labels instead of features.
+        Columns of a table that are labels instead of features.
     valid, test : float
         Share of the sequences in those parts; 0 leaves a part out.
     split_seed : int
@@ -100,6 +100,12 @@ class UserFile(SequenceDataset):
         label = path.name[: -len(form)]
         if form in _TABLES:
             return self._from_table(path, form, label, labelled)
+        for option in ("id_column", "time_column", "label_columns"):
+            if getattr(self, option) != getattr(UserFile(), option):
+                raise SettingsError(
+                    f"UserFile.{option} = {getattr(self, option)!r}: {path.name} holds arrays and has no columns. In a "
+                    ".npz an array 'ids' says the sequence, and every one that is not described is a label."
+                )
         return self._from_arrays(path, form, label)
 
     def _from_table(self, path: Path, form: str, label: str, labelled: bool) -> Sequences:
