@@ -45,7 +45,7 @@ def alone(path: Path, *, wait: bool = True) -> Iterator[None]:
         yield
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
     """Write a file whole or not at all."""
     with replacing(path) as partial:
         partial.write_bytes(content)

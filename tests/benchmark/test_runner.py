@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +14,9 @@ from toy_study import BROKEN, FULL, Buggy, Mortal, SameTest, draw, toy_study
 from seqdis import load
 from seqdis.benchmark import Stage, collect, design, plan, run_missing, run_study, summarise
 from seqdis.cli.runs import Run as FittedRun
+from seqdis.datasets import ToySeries
 from seqdis.errors import SettingsError
-from seqdis.hyperparameters import hyperparameters
+from seqdis.hyperparameters import hyperparameters, to_dict
 from seqdis.methods import DBSE
 from seqdis.protocols import LatentLeakage, Protocol, SwapFidelity
 
@@ -28,6 +31,24 @@ class Own(DBSE):
     """As if it stood in a study file, which workers cannot import."""
 
     name = "own"
+
+
+@hyperparameters
+class Ends(DBSE):
+    """Asks for a licence that is not there."""
+
+    name = "ends"
+
+    def build(self, spec):
+        """Ends the process."""
+        sys.exit("no licence")
+
+
+@hyperparameters
+class Renamed(ToySeries):
+    """The same sequences under another name."""
+
+    name = "renamed"
 
 
 Own.__module__ = "seqdis_study_mine"
@@ -169,6 +190,63 @@ def test_a_reference_that_is_no_control_is_refused_as_soon_as_controls_are_known
         run_study(toy_study(reference="copies"), store=tmp_path)
     assert asked == [("fit", False), ("swap-fidelity", True)]
     assert run_study(toy_study(reference="average frame", seeds=(0,)), store=tmp_path)[1] == ()
+
+
+def test_a_reference_among_controls_of_a_later_protocol_is_waited_for(store, tmp_path):
+    shutil.copytree(store, tmp_path / "store")  # holds the controls of the first protocol
+    later = LatentLeakage(forms=("corrected",), **TOY_FACTORS)
+    study = toy_study(protocols=(SwapFidelity(), later), reference="majority class", seeds=(0,))
+    runs = plan(study, tmp_path / "store")
+    half = summarise(collect(study, runs), design(study, runs))
+    assert "majority class" not in {each.against for group in half for each in group.differences}
+    report, failures = run_study(study, store=tmp_path / "store")
+    assert failures == ()
+    groups = summarise(report, design(study, runs))
+    assert "majority class" in {each.against for group in groups for each in group.differences}
+
+
+def test_a_method_called_like_a_control_is_refused(store):
+    study = toy_study(methods={"average frame": FULL, "w/o sub": FULL.replace(subtract=False)}, reference="w/o sub")
+    with pytest.raises(SettingsError, match="'average frame' is what a control is called"):
+        run_study(study, store=store)
+
+
+def test_data_that_change_while_a_study_runs_fail_its_runs(tmp_path):
+    study = toy_study(seeds=(0,))
+    first, *_ = plan(study, tmp_path)
+    before = replace(first.split, fingerprints=first.split.fingerprints | {"test": "of another day"})
+    (failure,) = run_missing(study, [replace(first, split=before)])
+    assert failure.error == "toy: the data have changed since the study began; start the command again."
+    assert not first.folder.exists()
+
+
+def test_a_run_without_its_weights_is_not_done(store, tmp_path):
+    shutil.copytree(store, tmp_path / "store")
+    run = plan(toy_study(), tmp_path / "store")[0]
+    assert run.done()
+    (run.folder / "weights.safetensors").unlink()
+    assert not run.done()
+
+
+def test_a_method_that_ends_the_process_is_a_failure_like_others(tmp_path):
+    study = toy_study(methods={"ends": Ends(**SIZES), "DBSE": FULL}, seeds=(0,), reference="DBSE")
+    _, failures = run_study(study, store=tmp_path)
+    assert [failure.run.label for failure in failures] == ["ends"]
+    assert "SystemExit: no licence" in failures[0].error
+
+
+def test_rows_of_equal_sequences_are_called_as_this_data_set(store):
+    study = toy_study(data={"toy": Renamed(**to_dict(draw()))})
+    runs = plan(study, store)
+    report = collect(study, runs)
+    assert {score.dataset for score in report} == {"renamed"}
+    assert summarise(report, design(study, runs))
+
+
+def test_two_runs_of_one_name_are_refused(tmp_path):
+    methods = {"DBSE": FULL, "DBSE, small": FULL.replace(static_dim=2)}
+    with pytest.raises(SettingsError, match="two runs are called 'DBSE, small, toy, seed 0'"):
+        plan(toy_study(methods=methods, data={"toy": draw(0), "small, toy": draw(1)}), tmp_path)
 
 
 def test_labels_of_the_same_sequences_are_refused(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from toy_study import FULL, draw, toy_study
 
 from seqdis.benchmark import Study, load_study
+from seqdis.datasets import UserFile
 from seqdis.errors import SettingsError
 from seqdis.protocols import SwapFidelity
 
@@ -43,6 +44,10 @@ REFUSED = [
     ({"summary": "swap*"}, r"Study.summary = 'swap\*': expected a tuple of patterns"),
     ({"summary": (1,)}, "Study.summary holds 1: expected str"),
     ({"splits": "resampled"}, "expected 'random' or 'independent'"),
+    (
+        {"data": {"gait": UserFile(path="a.npy"), "power": UserFile(path="b.npy")}},
+        "'gait' is .*a.npy, 'power' is .*b.npy: splits of one data set are averaged, different data are not",
+    ),
 ]
 
 

@@ -127,15 +127,16 @@ def test_evaluations_that_measured_controls_too_are_left_out_of_the_times():
 
 
 def test_missing_runs_are_named_at_the_top():
-    page = study_page(ABOUT | {"missing": ["w/o sub, official, seed 1"]}, [GROUP])
+    page = study_page(ABOUT | {"missing": ["w/o sub, official, seed 1"], "methods missing": ["w/o sub"]}, [GROUP])
     assert "**Missing: 1 run(s)**, not averaged over: w/o sub, official, seed 1." in page
     assert "| **w/o sub** | model | 0.700 | — | 1 of 2, **rest missing** |" in page
 
 
 def test_controls_that_wait_for_their_run_are_not_claimed():
-    page = study_page(ABOUT | {"missing": [ABOUT["lead"]]}, [GROUP])
+    page = study_page(ABOUT | {"controls missing": ["other year"]}, [GROUP])
     assert "Controls were measured" not in page
-    assert "(DBSE, official, seed 0), which has not been run" in page
+    assert "(DBSE, official, seed 0, the same on each split), which has not been run on every split (not on" in page
+    assert "other year)" in page
 
 
 def test_rows_of_a_table_have_equal_cells(page):

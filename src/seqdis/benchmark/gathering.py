@@ -25,6 +25,7 @@ def collect(study: Study, runs: Sequence[Run]) -> Report:
     kept = {run.name: _kept(run) for run in runs}
     scores = [score for reports in kept.values() for report in reports for score in report]
     done = [run for run in runs if run.done()]
+    missing = [run for run in runs if run not in done]
     return Report(
         scores=tuple(dict.fromkeys(scores)),
         settings={
@@ -43,15 +44,16 @@ def collect(study: Study, runs: Sequence[Run]) -> Report:
             "code sizes": {label: _code_sizes(model) for label, model in study.methods.items()},
             "seeds": list(study.seeds),
             "lead": next(run.name for run in runs if run.leads),
+            "controls missing": [run.split.label for run in missing if run.leads],
             "data": {run.split.label: run.split.fingerprints for run in runs},
             "sequences": {run.split.label: run.split.sizes for run in runs},
-            # Protocols of one split share its judge.
-            "judges": {label: next(iter(found.values())) for label, found in _notes(runs, kept, "judge").items()},
+            "judges": _judges(_notes(runs, kept, "judge")),
             "counts": _notes(runs, kept, "counts"),
             "seconds with controls": _seconds_with_controls(kept),
             "conditions": _conditions([report for reports in kept.values() for report in reports]),
             "runs": [_about(run, kept[run.name]) for run in done],
-            "missing": [run.name for run in runs if not run.done()],
+            "missing": [run.name for run in missing],
+            "methods missing": list(dict.fromkeys(run.label for run in missing)),
         },
     )
 
@@ -67,14 +69,17 @@ def _kept(run: Run) -> list[Report]:
 
 
 def _named(run: Run, label: str, report: Report) -> Report:
-    """Rows and notes as the study calls them; printed numbers belong to no split."""
-    own = run.protocols[label].name
+    """Rows and notes as the study calls them; printed numbers belong to no split, and to the data set alone.
+
+    What is kept of equal sequences may come from a data set of another name.
+    """
+    own, dataset = run.protocols[label].name, run.split.data.name
 
     def labelled(notes: Mapping[str, Any]) -> dict[str, Any]:
         return {label if key == own else key: value for key, value in notes.items()}
 
     def named(score: Score) -> Score:
-        score = replace(score, protocol=label)
+        score = replace(score, protocol=label, dataset=dataset)
         if score.role == "model":
             return replace(score, method=run.label, split=run.split.label, seed=run.seed)
         return replace(score, split=run.split.label) if score.role == "control" else score
@@ -82,7 +87,8 @@ def _named(run: Run, label: str, report: Report) -> Report:
     provenance = labelled(report.provenance)
     for times in ("seconds", "seconds with controls"):
         provenance |= {times: labelled(provenance[times])} if times in provenance else {}
-    return replace(report, scores=tuple(named(score) for score in report), provenance=provenance)
+    rows = (score for score in report if score.role != "published" or score.dataset == dataset)
+    return replace(report, scores=tuple(map(named, rows)), provenance=provenance)
 
 
 def _notes(runs: Sequence[Run], kept: Mapping[str, Sequence[Report]], key: str) -> dict[str, dict[str, Any]]:
@@ -93,6 +99,16 @@ def _notes(runs: Sequence[Run], kept: Mapping[str, Sequence[Report]], key: str) 
             for protocol, notes in report.provenance.items():
                 if isinstance(notes, dict) and key in notes:
                     found.setdefault(run.split.label, {})[protocol] = notes[key]
+    return found
+
+
+def _judges(notes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """By split, where its protocols share one, else by split and protocol."""
+    found: dict[str, Any] = {}
+    for split, by_protocol in notes.items():
+        first = next(iter(by_protocol.values()))
+        shared = all(judge == first for judge in by_protocol.values())
+        found |= {split: first} if shared else {f"{split}, {label}": judge for label, judge in by_protocol.items()}
     return found
 
 

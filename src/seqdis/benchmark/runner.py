@@ -23,7 +23,7 @@ from seqdis.benchmark.store import Run, design, plan
 from seqdis.benchmark.study import STUDY_MODULE, Study
 from seqdis.benchmark.summary import check_reference
 from seqdis.disk import alone
-from seqdis.errors import SeqdisError, SettingsError, unknown_name
+from seqdis.errors import DataError, SeqdisError, SettingsError, unknown_name
 from seqdis.evaluation.report import Report, provenance
 from seqdis.hyperparameters import to_dict
 from seqdis.protocols import Protocol
@@ -176,6 +176,8 @@ def execute(run: Run, watch: StageWatcher | None = None) -> None:
     # Two studies that share a run would otherwise train it twice, into one folder.
     with alone(run.store / "locks" / run.folder.name):
         data = run.split.data.replace()
+        if {name: part.fingerprint() for name, part in data.parts().items()} != run.split.fingerprints:
+            raise DataError(f"{run.split.label}: the data have changed since the study began; start the command again.")
         about = {
             "data": {"entry": entries.name_of(type(data)), "settings": to_dict(data)},
             "command": run.command,
@@ -215,7 +217,7 @@ def _attempt(run: Run, watch: StageWatcher | None = None) -> Outcome:
         execute(run, watch)
     except SeqdisError as refused:
         error = str(refused)
-    except Exception:  # a bug or a full disk must not take the other runs with it; its traceback is kept
+    except (Exception, SystemExit):  # a bug or a full disk must not take the other runs with it; its traceback is kept
         error = traceback.format_exc()
     return Outcome(run=run, seconds=time.perf_counter() - started, error=error)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -109,6 +110,7 @@ class Run:
         protocols = self.protocols.values()
         paths = [self.scores_path(protocol) for protocol in protocols]
         paths += [self.controls_path(protocol) for protocol in protocols if self.leads]
+        paths.append(self.folder / "weights.safetensors")
         return all(path.exists() for path in paths)
 
     def _conditions(self, protocol: Protocol) -> str:
@@ -125,7 +127,7 @@ def plan(study: Study, store: str | Path, command: str = "") -> list[Run]:
     DataError
         Files are missing or damaged.
     SettingsError
-        Two labels of the data mean the same sequences.
+        Two labels of the data mean the same sequences, or runs of two labels have one name.
     """
     splits = [_split(label, data) for label, data in study.data.items()]
     known: dict[str, str] = {}
@@ -137,7 +139,7 @@ def plan(study: Study, store: str | Path, command: str = "") -> list[Run]:
     if any(protocol.draws_from_prior for protocol in study.labelled_protocols().values()):  # so do its controls
         able = [label for label in able if study.methods[label].probabilistic] or able
     lead = able[0]
-    return [
+    runs = [
         Run(
             label=label,
             model=model.replace(training__seed=seed),
@@ -151,6 +153,10 @@ def plan(study: Study, store: str | Path, command: str = "") -> list[Run]:
         for split in splits
         for label, model in study.methods.items()
     ]
+    names = Counter(run.name for run in runs)
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise SettingsError(f"Study: two runs are called '{twice[0]}'; change a label of methods or data.")
+    return runs
 
 
 def design(study: Study, runs: Sequence[Run]) -> Design:
@@ -173,6 +179,7 @@ def design(study: Study, runs: Sequence[Run]) -> Design:
         reference=study.reference,
         kinds=kinds,
         test_share=shares,
+        controls_known={run.split.data.name for run in runs if run.leads and run.done()} == set(names),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import difflib
 import importlib.util
+import os
 import re
 import sys
 import traceback
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from seqdis.datasets import SequenceDataset
+from seqdis.datasets import AudioFolder, SequenceDataset, UserFile, VideoFolder
 from seqdis.entries import name_of
 from seqdis.errors import SeqdisError, SettingsError, unknown_name
 from seqdis.estimator import Disentangler
@@ -116,6 +117,7 @@ class Study:
             _refuse_twice("protocols", [protocol.name for protocol in self.protocols], "label them in a mapping")
         _refuse_same("methods", {label: model.replace(training__seed=0) for label, model in self.methods.items()})
         _refuse_same("protocols", protocols)
+        _refuse_several_places(self.data)
 
     def _check_types(self) -> None:
         labelled: tuple[tuple[str, object, type], ...] = (
@@ -174,6 +176,20 @@ def load_study(path: str | Path) -> Study:
         raise SettingsError(f"{path} {found}; a study file ends in `study = Study(...)`, of seqdis.benchmark.")
     study.check()
     return study
+
+
+def _refuse_several_places(data: Mapping[str, SequenceDataset]) -> None:
+    """A user's own files have one name, and what has one name is averaged."""
+    first: dict[str, tuple[str, str]] = {}
+    for label, settings in data.items():
+        if isinstance(settings, UserFile | VideoFolder | AudioFolder):
+            place = os.path.abspath(Path(settings.path).expanduser())
+            other, elsewhere = first.setdefault(settings.name, (label, place))
+            if place != elsewhere:
+                raise SettingsError(
+                    f"Study.data: '{other}' is {elsewhere}, '{label}' is {place}: splits of one data set are averaged, "
+                    "different data are not. Make a study of each."
+                )
 
 
 def _refuse_other(name: str, given: Iterable[object], kind: type) -> None:

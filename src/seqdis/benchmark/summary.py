@@ -29,6 +29,8 @@ class Design:
     test_share : mapping from data set to float
         Sequences that a split leaves out per training sequence that it draws, where splits divide one pool again:
         its test sequences ("random"), or its valid ones ("same test").
+    controls_known : bool
+        Whether of every data set some run has measured all controls: a reference that is none of them is then refused.
     """
 
     methods: tuple[str, ...]
@@ -37,6 +39,7 @@ class Design:
     reference: str
     kinds: Mapping[str, SplitKind]
     test_share: Mapping[str, float]
+    controls_known: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +145,7 @@ def summarise(report: Report, design: Design) -> tuple[Group, ...]:
 
 
 def check_reference(report: Report, design: Design) -> None:
-    """Refuse a reference that is neither a method nor, once some were measured, a control.
+    """Refuse a reference that is neither a method nor, once all were measured, a control, and labels of controls.
 
     Raises
     ------
@@ -150,7 +153,9 @@ def check_reference(report: Report, design: Design) -> None:
     """
     controls = {score.method for score in report if score.role == "control"}
     known = {*design.methods, *controls}
-    if controls and design.reference not in known:
+    if both := controls.intersection(design.methods):
+        raise SettingsError(f"Study.methods: '{min(both)}' is what a control is called; label the method otherwise.")
+    if controls and design.controls_known and design.reference not in known:
         raise SettingsError(f"Study.reference: {unknown_name('method or control', design.reference, known)}")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from seqdis.report.glance import ARROWS, NOTE, Glance, at_a_glance, digits, number, places_of
@@ -51,8 +51,9 @@ def study_page(about: Mapping[str, Any], groups: Sequence[Any]) -> str:
     head = [f"# {escaped(study['title'] or study['name'])}", "", "```bash", about["command"], "```"]
     first = _glance(at_a_glance(groups, study.get("summary", ()))) if groups else []
     listed = "\n".join(f"- {fact}" for fact in facts(about))
-    reading = [READING, _controls_note(about["lead"], about["missing"])]
-    sections = [_section(group, about["missing"]) for group in groups]
+    reading = [READING, _controls_note(about["lead"], about.get("controls missing", ()))]
+    waiting = set(about.get("methods missing", ()))
+    sections = [_section(group, waiting) for group in groups]
     return "\n\n".join(["\n".join(head), *first, listed, *map(escaped, reading), *sections]) + "\n"
 
 
@@ -167,8 +168,11 @@ def _missing(names: Sequence[str]) -> list[str]:
 
 
 def _controls_note(lead: str, missing: Sequence[str]) -> str:
-    if lead in missing:
-        return f"Controls are measured with one method and seed ({lead}), which has not been run on every split."
+    if missing:
+        return (
+            f"Controls are measured with one method and seed ({lead}, the same on each split), which has not been run "
+            f"on every split (not on {', '.join(missing)})."
+        )
     return (
         f"Controls were measured once per split. Those made of a network belong to one method and seed ({lead}; the "
         "same on each split): the untrained encoder is its network, the PCA code has its sizes, whatever the code "
@@ -176,16 +180,16 @@ def _controls_note(lead: str, missing: Sequence[str]) -> str:
     )
 
 
-def _section(group: Any, missing: Sequence[str]) -> str:
+def _section(group: Any, waiting: Set[str]) -> str:
     form = f"{group.form} form" if group.form else ""
     what = f"{group.metric}, {group.factor}" if group.factor else group.metric
     title = " · ".join(part for part in (group.protocol, group.dataset, form, what) if part)
-    blocks = [f"### {escaped(title)} {ARROWS.get(group.better, '')}".rstrip(), _scores(group, missing)]
+    blocks = [f"### {escaped(title)} {ARROWS.get(group.better, '')}".rstrip(), _scores(group, waiting)]
     blocks += [_differences(group)] if group.differences else []
     return "\n\n".join(blocks)
 
 
-def _scores(group: Any, missing: Sequence[str]) -> str:
+def _scores(group: Any, waiting: Set[str]) -> str:
     places = places_of(group.lines)
     split = any(line.split_spread is not None for line in group.lines)
     sources = list(dict.fromkeys(line.source for line in group.lines if line.source))
@@ -199,20 +203,20 @@ def _scores(group: Any, missing: Sequence[str]) -> str:
             mean += f" ± {line.printed_spread:.{places}f}"
         cells = [mean, number(line.seed_spread, places)]
         cells += [number(line.split_spread, places)] if split else []
-        cells.append(_count(line, missing))
+        cells.append(_count(line, waiting))
         bold = "**" if own else ""
         rows.append([f"{bold}{escaped(line.method)}{bold}", escaped(kind), *cells])
     notes = [f"- {escaped(f'[{i}] {source}')}; ± as printed" for i, source in enumerate(sources, start=1)]
     return "\n".join([*map(markdown_row, rows), *(["", *notes] if notes else [])])
 
 
-def _count(line: Any, missing: Sequence[str]) -> str:
+def _count(line: Any, waiting: Set[str]) -> str:
+    """``waiting``: methods of which runs are missing; what finished runs do not have, the method cannot do."""
     if line.role == "published":
         return EMPTY
     if line.n == line.planned:
         return str(line.n)
-    # Runs are called "method, split, seed"; what finished runs do not have, the method cannot do.
-    waited_for = line.role == "control" or any(name.startswith(f"{line.method}, ") for name in missing)
+    waited_for = line.role == "control" or line.method in waiting
     return f"{line.n} of {line.planned}, " + (
         "**rest missing**" if waited_for else "as it cannot be asked of this method"
     )

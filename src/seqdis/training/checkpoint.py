@@ -8,6 +8,7 @@ written beside its place and moved there, so a kill leaves the old one or the ne
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import pickle
 import time
@@ -21,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_weights
 from safetensors.torch import save as dump_weights
 
-from seqdis.disk import alone, check_writable, obstacle, replacing, unreadable, write_bytes, write_json
+from seqdis.disk import alone, check_writable, obstacle, unreadable, write_bytes, write_json
 from seqdis.errors import RunFolderError
 from seqdis.nn.network import Network
 from seqdis.training.settings import Training
@@ -198,8 +199,9 @@ class RunFolder:
             "optimisers": [optimiser.state_dict() for optimiser in optimisers],
             "history": history,
         }
-        with replacing(self.path / "resume.pt") as partial:
-            torch.save(state, partial)
+        packed = io.BytesIO()  # torch's own writing hides that a disk is full
+        torch.save(state, packed)
+        write_bytes(self.path / "resume.pt", packed.getbuffer())
         self._saved_at = time.monotonic()
 
     def resume(self, network: Network, optimisers: list[Any], device: torch.device) -> list[dict[str, Any]]:
@@ -218,6 +220,8 @@ class RunFolder:
                 for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
                     optimiser.load_state_dict(saved)
                 history = list(state["history"])
+                if [record["epoch"] for record in history] != list(range(1, len(history) + 1)):
+                    raise ValueError("epochs are not in order")
             except _UNREADABLE as error:
                 # PyTorch's own words advise to load it as code; ours do not repeat them.
                 raise RunFolderError(
