@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from seqdis.disk import check_readable, check_writable, obstacle, replacing, unreadable, write_bytes
+from seqdis.disk import alone, check_readable, check_writable, obstacle, replacing, unreadable, write_bytes
 from seqdis.errors import DataError, SeqdisError
 
 
@@ -39,3 +39,20 @@ def test_a_lacking_permission_is_no_damage(tmp_path: Path, monkeypatch: pytest.M
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="No such file"):
         check_readable(tmp_path / "gone")
+
+
+def test_a_lock_that_was_deleted_while_it_was_waited_for_is_taken_anew(tmp_path: Path, monkeypatch) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    lock, flock, calls = tmp_path / "fit.lock", fcntl.flock, []
+
+    def deleted_first(file, operation) -> None:
+        flock(file, operation)
+        calls.append(file)
+        if len(calls) == 1:  # whoever held it lets go and deletes it
+            lock.unlink()
+
+    monkeypatch.setattr(fcntl, "flock", deleted_first)
+    with alone(lock, wait=False):
+        assert len(calls) == 2
+        with pytest.raises(BlockingIOError), alone(lock, wait=False):
+            pass

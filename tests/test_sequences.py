@@ -120,6 +120,9 @@ def test_fingerprint_follows_all_that_can_change_a_result() -> None:
     prints = [base.fingerprint()] + [series(**change).fingerprint() for change in changes]
     assert len(set(prints)) == len(prints)
     assert series(name="other", ids=np.arange(3)).fingerprint() == base.fingerprint()
+    joined = series(ids=np.array(["a@0", "a@4", "b@0"])).fingerprint()
+    assert joined not in prints
+    assert joined == series(ids=np.array(["x@0", "x@4", "y@0"])).fingerprint()
     assert replace(base, x=np.asfortranarray(base.x)).fingerprint() == base.fingerprint()
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from seqdis.errors import DataError, unknown_name
+from seqdis.spectrogram import utterances
 
 Array = npt.NDArray[Any]
 Kind = Literal["image", "spectrogram", "series"]
@@ -206,13 +207,15 @@ class Sequences:
         )
 
     def fingerprint(self) -> str:
-        """Hash of values, masks, lengths, times and labels.
+        """Hash of values, masks, lengths, times and labels, and of which sequences are segments of one utterance.
 
-        Not of `ids` and `groups`: data that differ only in what belongs together share a fingerprint.
+        Not of what sequences are called, nor of `groups`, which no fit sees.
         """
         digest = hashlib.sha256(repr(self.spec).encode())
         labels = {f"label {name}": values for name, values in self.labels.items()}
-        arrays = {"x": self.x, "mask": self.mask, "lengths": self.lengths, "times": self.times, **labels}
+        of = None if self.ids is None else utterances(self.ids)
+        joined = {"utterances": of} if of is not None and len(np.unique(of)) < len(of) else {}
+        arrays = {"x": self.x, "mask": self.mask, "lengths": self.lengths, "times": self.times, **joined, **labels}
         for name in sorted(arrays):
             values = arrays[name]
             if values is not None:

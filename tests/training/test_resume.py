@@ -111,7 +111,18 @@ def another_state(path: Path) -> None:
     torch.save({"network": {}, "optimisers": [], "history": []}, path)
 
 
+def epochs_twice(path: Path) -> None:
+    state = torch.load(path, weights_only=True)
+    torch.save(state | {"history": state["history"] * 2}, path)
+
+
+def no_records(path: Path) -> None:
+    torch.save(torch.load(path, weights_only=True) | {"history": [1, 2]}, path)
+
+
 DAMAGE = {
+    "epochs twice": epochs_twice,
+    "numbers in place of records": no_records,
     "empty": lambda path: path.write_bytes(b""),
     "truncated": lambda path: path.write_bytes(path.read_bytes()[:500]),
     "its list of contents cut off": lambda path: path.write_bytes(path.read_bytes()[:5000]),
