@@ -25,7 +25,7 @@ def collect(study: Study, runs: Sequence[Run]) -> Report:
     kept = {run.name: _kept(run) for run in runs}
     scores = [score for reports in kept.values() for report in reports for score in report]
     done = [run for run in runs if run.done()]
-    missing = [run for run in runs if run not in done]
+    missing = [run for run in runs if not run.done()]
     return Report(
         scores=tuple(dict.fromkeys(scores)),
         settings={
