@@ -113,6 +113,31 @@ def test_maps_that_need_no_gradient_get_none() -> None:
 
 
 @pytest.mark.parametrize("layer", [Halving, Doubling])
+def test_a_bias_that_batch_norm_takes_away_has_no_gradient_and_all_others_stay(layer: type[Halving | Doubling]) -> None:
+    torch.manual_seed(0)
+    module, norm = layer(4, 6), torch.nn.BatchNorm2d(6)
+    maps = draw(3, 4, 8, 8, dtype=torch.float32)
+
+    def gradients(normed: bool) -> dict[str, torch.Tensor | None]:
+        module.normed = normed
+        module.zero_grad()
+        norm.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            out = norm(module(maps))
+        (out.float() * draw(*out.shape, seed=1, dtype=torch.float32)).sum().backward()
+        named = [*module.named_parameters(), *norm.named_parameters("norm")]
+        return {name: value.grad if value.grad is None else value.grad.clone() for name, value in named}
+
+    own, without = gradients(normed=False), gradients(normed=True)
+    assert own["bias"].norm() < 0.03 * own["weight"].norm()  # rounding, else zero
+    assert without.pop("bias") is None
+    assert all(torch.equal(own[name], value) for name, value in without.items())
+    module.eval()
+    norm.eval()
+    assert gradients(normed=True)["bias"].norm() > 1
+
+
+@pytest.mark.parametrize("layer", [Halving, Doubling])
 def test_layers_stray_from_float32_no_further_than_torchs_own_in_bfloat16(
     layer: type[Halving | Doubling], monkeypatch: pytest.MonkeyPatch
 ) -> None:

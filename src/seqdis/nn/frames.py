@@ -60,7 +60,7 @@ class FrameEncoder(nn.Module):
         layers: list[nn.Module] = []
         for level in range(times):
             out = filters * 2**level
-            layers += [Halving(channels, out), nn.BatchNorm2d(out), nn.LeakyReLU(0.2, inplace=True)]
+            layers += [Halving(channels, out, normed=True), nn.BatchNorm2d(out), nn.LeakyReLU(0.2, inplace=True)]
             channels = out
         rest = tuple(side // 2**times for side in self.padded)
         layers += [MapToVector(channels, width, rest), VectorNorm(width), nn.Tanh()]
@@ -95,9 +95,8 @@ class FrameDecoder(nn.Module):
         out = filters * 2 ** (times - 1)
         layers: list[nn.Module] = [VectorToMap(width, out, rest), nn.BatchNorm2d(out), nn.LeakyReLU(0.2, inplace=True)]
         for level in reversed(range(times - 1)):
-            layers += [Doubling(out, filters * 2**level), nn.BatchNorm2d(filters * 2**level)]
-            layers.append(nn.LeakyReLU(0.2, inplace=True))
-            out = filters * 2**level
+            wide, out = out, filters * 2**level
+            layers += [Doubling(wide, out, normed=True), nn.BatchNorm2d(out), nn.LeakyReLU(0.2, inplace=True)]
         layers += [Doubling(out, channels), nn.Sigmoid()]
         self.layers = nn.Sequential(*layers)
 
