@@ -36,7 +36,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from seqdis.evaluation.report import provenance
 from seqdis.methods import DBSE
-from seqdis.nn import products
+from seqdis.nn import frames, products
 from seqdis.nn.network import Network, Progress
 from seqdis.sequences import DataSpec, Sequences
 from seqdis.training import Training
@@ -60,8 +60,8 @@ WARM = 3
 
 
 def made_up_video(count: int, seed: int = 0) -> Sequences:
-    frames = np.random.default_rng(seed).integers(0, 256, (count, 8, 3, 64, 64), dtype=np.uint8)
-    return Sequences(x=frames, spec=DataSpec(kind="image", shape=(3, 64, 64), length=8, scale=(255.0,)))
+    values = np.random.default_rng(seed).integers(0, 256, (count, 8, 3, 64, 64), dtype=np.uint8)
+    return Sequences(x=values, spec=DataSpec(kind="image", shape=(3, 64, 64), length=8, scale=(255.0,)))
 
 
 def undo(network: Network, way: str) -> None:
@@ -70,6 +70,7 @@ def undo(network: Network, way: str) -> None:
     own: list[tuple[type[nn.Module], type[nn.Module], int]] = [
         (products.MapToVector, nn.Conv2d, 2),
         (products.VectorToMap, nn.ConvTranspose2d, 2),
+        (frames.Leaky, nn.LeakyReLU, 3),
         (products.Halving, nn.Conv2d, 3),
         (products.Doubling, nn.ConvTranspose2d, 3),
     ]
@@ -77,6 +78,8 @@ def undo(network: Network, way: str) -> None:
         for ours, plain, since in own:
             if type(layer) is ours and level < since:
                 layer.__class__ = plain
+                if isinstance(layer, nn.LeakyReLU):
+                    layer.inplace = True
 
 
 def our_step(way: str, data: Sequences, device: Literal["cpu", "cuda"]) -> tuple[Call, float]:

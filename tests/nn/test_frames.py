@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from seqdis.errors import DataError
-from seqdis.nn.frames import FrameDecoder, FrameEncoder, VectorNorm, halvings, padded_side
+from seqdis.nn.frames import FrameDecoder, FrameEncoder, Leaky, VectorNorm, halvings, padded_side
 from seqdis.nn.products import Doubling, Halving, MapToVector, VectorToMap
 
 
@@ -163,3 +163,15 @@ def test_weights_keep_the_names_and_shapes_of_torchs_layers() -> None:
         "layers.0.weight": (8, 8, 4, 4), "layers.1.weight": (8,), "layers.3.weight": (8, 4, 4, 4),
         "layers.4.weight": (4,), "layers.6.weight": (4, 3, 4, 4),
     }  # fmt: skip
+
+
+def test_leaky_equals_torchs_own_and_leaves_its_input_alone() -> None:
+    maps = draw(2, 3, 4, 4).double().requires_grad_()
+    before = maps.detach().clone()
+    found, expected = Leaky()(maps), nn.functional.leaky_relu(maps, 0.2)
+    assert torch.equal(found, expected)
+    assert torch.equal(maps, before)
+    gradient = draw(2, 3, 4, 4).double()
+    one, other = (torch.autograd.grad(value, maps, gradient)[0] for value in (found, expected))
+    assert torch.equal(one, other)
+    assert torch.autograd.gradcheck(Leaky(), maps)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn.functional import batch_norm, pad
+from torch.nn.functional import batch_norm, leaky_relu, pad
 
 from seqdis.errors import DataError
 from seqdis.nn.products import Doubling, Halving, MapToVector, VectorToMap
@@ -45,6 +47,35 @@ class VectorNorm(nn.BatchNorm2d):
         return batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
 
 
+class _Leaky(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, maps: Tensor, slope: float) -> Tensor:
+        result = leaky_relu(maps, slope)
+        ctx.save_for_backward(result)
+        ctx.slope = slope
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return torch.ops.aten.leaky_relu_backward(gradients[0], *ctx.saved_tensors, ctx.slope, True), None
+
+
+class Leaky(nn.LeakyReLU):
+    """Leaky ReLU (0.2) that keeps its result for the backward pass, as torch's does in place, but writes to new memory.
+
+    In place it takes two to three times as long on maps of 32 MiB in bfloat16 (two threads of an Intel Xeon): 2 % of
+    a training step.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(0.2)
+
+    def forward(self, input: Float[Tensor, "*maps"]) -> Float[Tensor, "*maps"]:
+        """Of the same shape."""
+        result: Tensor = _Leaky.apply(input, self.negative_slope)
+        return result
+
+
 class FrameEncoder(nn.Module):
     """Frames -> features, element by element (no step sees another).
 
@@ -60,7 +91,7 @@ class FrameEncoder(nn.Module):
         layers: list[nn.Module] = []
         for level in range(times):
             out = filters * 2**level
-            layers += [Halving(channels, out, normed=True), nn.BatchNorm2d(out), nn.LeakyReLU(0.2, inplace=True)]
+            layers += [Halving(channels, out, normed=True), nn.BatchNorm2d(out), Leaky()]
             channels = out
         rest = tuple(side // 2**times for side in self.padded)
         layers += [MapToVector(channels, width, rest), VectorNorm(width), nn.Tanh()]
@@ -93,10 +124,10 @@ class FrameDecoder(nn.Module):
         self.shape = shape
         rest = tuple(padded_side(side, times) // 2**times for side in sides)
         out = filters * 2 ** (times - 1)
-        layers: list[nn.Module] = [VectorToMap(width, out, rest), nn.BatchNorm2d(out), nn.LeakyReLU(0.2, inplace=True)]
+        layers: list[nn.Module] = [VectorToMap(width, out, rest), nn.BatchNorm2d(out), Leaky()]
         for level in reversed(range(times - 1)):
             wide, out = out, filters * 2**level
-            layers += [Doubling(wide, out, normed=True), nn.BatchNorm2d(out), nn.LeakyReLU(0.2, inplace=True)]
+            layers += [Doubling(wide, out, normed=True), nn.BatchNorm2d(out), Leaky()]
         layers += [Doubling(out, channels), nn.Sigmoid()]
         self.layers = nn.Sequential(*layers)
 
