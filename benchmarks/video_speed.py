@@ -194,6 +194,7 @@ def main() -> None:
     if options.json:
         names = ("device", "batch", "rounds", "inner", "threads")
         result["settings"] = {name: getattr(options, name) for name in names}
+        result["settings"]["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY")
         result["load_before_and_after"] = [round(value, 1) for value in (load, os.getloadavg()[0])]
         result["provenance"] = provenance({})
         options.json.write_text(json.dumps(result, indent=1) + "\n")
