@@ -5,8 +5,15 @@ import pytest
 
 from fakes import PlantedData
 from seqdis.errors import DataError
-from seqdis.evaluation.parts import dataset_name, normalised, parts_of, refuse_shared, with_label
-from seqdis.sequences import DataSpec, Sequences
+from seqdis.evaluation.parts import (
+    check_same_classes,
+    dataset_name,
+    normalised,
+    parts_of,
+    refuse_shared,
+    with_label,
+)
+from seqdis.sequences import DataSpec, FactorSpec, Sequences
 
 
 @pytest.fixture
@@ -65,11 +72,25 @@ def test_unknown_labels_are_dropped():
         (np.array([0, 1]), "dead", "unknown label 'dead'.*Did you mean 'died'"),
         (np.array([-1, -1]), "died", "unknown .-1. for all 2"),
         (np.zeros((2, 2)), "died", "expected one class per sequence"),
+        (np.array(["yes", "no"]), "died", "label 'died' is <U3; expected classes numbered from 0"),
+        (np.array([1.0, 0.5]), "died", "label 'died' has the value 0.5; expected classes"),
     ],
 )
 def test_labels_that_cannot_be_read(label, name, words):
     with pytest.raises(DataError, match=words):
         with_label(series(label), name)
+
+
+def test_equal_numbers_for_different_classes_are_refused():
+    def part(*classes):
+        plain = series(np.array([0, 1]))
+        return replace(
+            plain, spec=replace(plain.spec, factors=(FactorSpec(name="died", kind="static", classes=classes),))
+        )
+
+    check_same_classes({"train": part("no", "yes"), "test": part("no", "yes"), "extra": series(np.array([0]))}, "died")
+    with pytest.raises(DataError, match=r"label 'died' has other classes in other parts \(train: no, yes; test: yes\)"):
+        check_same_classes({"train": part("no", "yes"), "test": part("yes")}, "died")
 
 
 def test_normalised_is_per_feature_or_channel():

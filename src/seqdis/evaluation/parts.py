@@ -90,22 +90,50 @@ def dataset_name(data: Any, parts: Mapping[str, Sequences]) -> str:
     return str(data.name)
 
 
+def check_same_classes(parts: Mapping[str, Sequences], label: str) -> None:
+    """Refuse parts that number the classes of a label differently: equal numbers would mean different classes.
+
+    Raises
+    ------
+    DataError
+    """
+    known = {
+        name: factor.classes
+        for name, part in parts.items()
+        for factor in part.spec.factors
+        if factor.name == label and factor.classes
+    }
+    if len(set(known.values())) > 1:
+        listed = "; ".join(f"{name}: {', '.join(classes)}" for name, classes in known.items())
+        raise DataError(
+            f"label '{label}' has other classes in other parts ({listed}), so that equal numbers mean different "
+            "classes. Read all parts in one go, or give labels as numbers of the same classes."
+        )
+
+
 def with_label(part: Sequences, label: str) -> Sequences:
     """The sequences whose class ``label`` is known, that label as int64.
 
     Raises
     ------
     DataError
-        No such label, not one value per sequence, or none known.
+        No such label, not one value per sequence, not numbers of classes, or none known.
     """
     if label not in part.labels:
         raise DataError(f"{part.name}: {unknown_name('label', label, part.labels)}")
     values = np.asarray(part.labels[label])
     if values.ndim != 1:
         raise DataError(f"{part.name}: label '{label}' has shape {values.shape}; expected one class per sequence.")
+    if values.dtype.kind not in "biuf":
+        raise DataError(
+            f"{part.name}: label '{label}' is {values.dtype}; expected classes numbered from 0, -1 where unknown "
+            "(seqdis.as_sequences numbers words)."
+        )
     known = values >= 0  # false for -1 and for NaN alike
     if not known.any():
         raise DataError(f"{part.name}: label '{label}' is unknown (-1) for all {len(part)} sequences.")
+    if (broken := values[known & (values % 1 != 0)]).size:
+        raise DataError(f"{part.name}: label '{label}' has the value {broken[0]:g}; expected classes numbered from 0.")
     kept = part if known.all() else part[known]
     return replace(kept, labels={**kept.labels, label: kept.labels[label].astype(np.int64)})
 

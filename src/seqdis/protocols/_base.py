@@ -72,7 +72,7 @@ class Protocol(Settings, ABC):
     draws_from_prior: ClassVar[bool] = False
     version: ClassVar[int] = 1
 
-    seed: int = hyper(default=0, at_least=0)
+    seed: int = hyper(default=0, at_least=0, at_most=2**31)
 
     def run(self, model: Model, data: Any, *, controls: bool = True) -> Report:
         """Evaluate a fitted model.

@@ -96,7 +96,7 @@ def correct(labels: Array, probabilities: Array) -> float:
 
 def bounds(rows: Sequence[Score], factors: Collection[str] | None = None) -> list[Score]:
     """The same rows, marked as bounds; with ``factors`` those about these only."""
-    return [replace(row, bound=factors is None or row.factor.partition(",")[0] in factors) for row in rows]
+    return [replace(row, bound=factors is None or row.factor.rpartition(",")[0] in factors) for row in rows]
 
 
 def rows_of(method: str, role: Role, repeats: Sequence[Mapping[Place, float]], over: str = "samplings") -> list[Score]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from seqdis.evaluation.controls import control_codes, samplers
 from seqdis.evaluation.metrics import ALL_CLASSES, Metric, bootstrap
-from seqdis.evaluation.parts import Model, with_label
+from seqdis.evaluation.parts import Model, check_same_classes, with_label
 from seqdis.evaluation.probe import READS, Codes, LinearProbe, Probe, Read
 from seqdis.evaluation.raw_labels import label_controls
 from seqdis.evaluation.report import Score
@@ -57,6 +57,7 @@ class LabelProtocol(Protocol):
         self, model: Model, parts: Mapping[str, Sequences], data: Any, controls: bool
     ) -> tuple[list[Score], dict[str, Any]]:
         check_forms(self, self.forms)
+        check_same_classes(parts, self.label)
         kept = {name: with_label(part, self.label) for name, part in parts.items()}
         labels = {name: part.labels[self.label] for name, part in kept.items()}
         own = {name: model.encode(part) for name, part in kept.items()}

@@ -11,7 +11,7 @@ import numpy as np
 from seqdis.errors import DataError, SettingsError
 from seqdis.evaluation.controls import UNTRAINED, control_codes, samplers
 from seqdis.evaluation.metrics import bootstrap
-from seqdis.evaluation.parts import Model
+from seqdis.evaluation.parts import Model, check_same_classes
 from seqdis.evaluation.probe import Codes
 from seqdis.evaluation.report import Role, Score
 from seqdis.evaluation.tables import MAJORITY, Classifier, Table, joined, joined_labels, table_of, window_labels
@@ -179,6 +179,8 @@ class LatentLeakage(Protocol):
             )
         if not names:
             raise DataError(f"{test.name}: no class-valued factor; name one with static_factor or dynamic_factor.")
+        for name in names.values():
+            check_same_classes(parts, name)
         return names
 
     def _rounds(self, form: Form, labels: Mapping[Kind, Array], n_test: int) -> list[tuple[Array, Array]]:
