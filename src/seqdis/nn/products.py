@@ -103,7 +103,7 @@ class _Halve(torch.autograd.Function):
             ctx.save_for_backward(weight, maps)
             return conv2d(maps, weight, bias, 2, 1)
         seen = patches(maps)
-        ctx.save_for_backward(weight, maps, seen)  # of the patches, which the weights' gradient needs again
+        ctx.save_for_backward(weight, maps, seen)  # the weights' gradient needs the patches again
         return _maps(torch.addmm(bias, seen, _rows(weight, 1).t()), [side // 2 for side in maps.shape[2:]])
 
     @staticmethod
@@ -125,13 +125,13 @@ class _Double(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         maps, weight = ctx.saved_tensors
         (gradient,) = gradients
-        seen = [patches(gradient)] if _patches_pay(gradient) else []
-        if seen:
-            of_maps = _maps(seen[0] @ _rows(weight, 1).t(), maps.shape[2:])
-        else:
+        seen = patches(gradient) if _patches_pay(gradient) else None
+        if seen is None:
             of_maps = conv2d(gradient, weight, None, 2, 1)
+        else:
+            of_maps = _maps(seen @ _rows(weight, 1).t(), maps.shape[2:])
         of_bias = _of_bias(gradient) if ctx.needs_input_grad[2] else None
-        return of_maps, _of_weight(maps, gradient, weight, *seen), of_bias
+        return of_maps, _of_weight(maps, gradient, weight, seen), of_bias
 
 
 def halve(maps: Tensor, weight: Float[Tensor, "out channels 4 4"], bias: Tensor) -> Tensor:
@@ -154,10 +154,11 @@ def _of_weight(small: Tensor, large: Tensor, weight: Tensor, seen: Tensor | None
 
     ``seen`` are the large maps' patches, where they are at hand.
     """
-    if not _patches_pay(large):
+    if seen is None and not _patches_pay(large):
         return conv2d_weight(large, weight.shape, small, 2, 1)
+    seen = patches(large) if seen is None else seen
     # Turned in memory first: a product that turns rows as it goes takes half as long again.
-    return _kernels(_rows(small, 3).t().contiguous() @ (patches(large) if seen is None else seen), weight)
+    return _kernels(_rows(small, 3).t().contiguous() @ seen, weight)
 
 
 def _of_bias(gradient: Tensor) -> Tensor:

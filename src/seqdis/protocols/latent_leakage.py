@@ -126,6 +126,8 @@ class LatentLeakage(Protocol):
         if not self.classifiers:
             raise SettingsError("LatentLeakage.classifiers = (): expected 'SVC', 'RandomForest', 'KNN' or several.")
         names = self._factors(parts)
+        for name in names.values():
+            check_same_classes(parts, name)
         drawn = {
             method: {name: draw(self.seed) for name, draw in draws.items()}
             for method, draws in (samplers(model, parts) if self.codes == "samples" else {}).items()
@@ -179,8 +181,6 @@ class LatentLeakage(Protocol):
             )
         if not names:
             raise DataError(f"{test.name}: no class-valued factor; name one with static_factor or dynamic_factor.")
-        for name in names.values():
-            check_same_classes(parts, name)
         return names
 
     def _rounds(self, form: Form, labels: Mapping[Kind, Array], n_test: int) -> list[tuple[Array, Array]]:
